@@ -29,8 +29,8 @@
  * answer from within any callback of its own, curl's included.
  *
  * Refused by the layer itself, then the connection closes: malformed or ambiguous requests 400,
- * 408 head or body late, 413 body, 414 URL, 417 Expect, 431 head, 501 CONNECT and transfer codings,
- * 503 full, 505 version. The rules are listed in parser.c.
+ * CONNECT and TRACE 405, head or body late 408, body 413, URL 414, Expect 417, head 431, transfer
+ * codings 501, full 503, version 505. The rules are listed in rules.c.
  */
 #ifndef HOLDFAST_EDGE_HTTP_SERVER_H
 #define HOLDFAST_EDGE_HTTP_SERVER_H
@@ -110,7 +110,7 @@ void edge_http_server_stats(const struct edge_http_server *server, struct edge_h
 
 /* Graceful end: stop accepting, close idle connections, send `Connection: close` with the answers
  * under way. on_drained (may be NULL) is called once, from the loop, when no connection is left.
- * May be called again; the last callback counts. */
+ * Called again it replaces the callback, and calls it at once if nothing is left already. */
 void edge_http_server_drain(struct edge_http_server *server, void (*on_drained)(void *arg),
                             void *arg);
 
