@@ -19,7 +19,7 @@ allowed='
     _GLOBAL_OFFSET_TABLE_ __start___sancov_guards __stop___sancov_guards
 '
 # proto's types and codecs, byte buffers, SHA-256 and HMAC, and what sanitizers insert.
-allowed_families='proto_* base_buf_* br_sha256_* br_sha224_* br_hmac_* __asan_* __ubsan_* __tsan_* __sanitizer_*'
+allowed_families='proto_* base_buf_* nettle_sha256_* __asan_* __ubsan_* __tsan_* __sanitizer_*'
 
 declare -A fine=()
 for name in $allowed; do fine[$name]=1; done
