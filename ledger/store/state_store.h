@@ -15,7 +15,6 @@
 enum {
     STATE_KEY_MAX = 511, /* LMDB's bound, bytes; keys are never empty */
     STATE_VALUE_MAX = 16 * 1024 * 1024,
-    STATE_DELETE = -1, /* as a u32: the vlen of a deletion */
 };
 
 /* Where the records stand. All zero: nothing written yet. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/store/log_thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct log_thread {
+    struct log_store *store;
+    struct log_thread_calls calls;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    struct log_append queue[LOG_THREAD_QUEUE_MAX]; /* guarded by the mutex, like all below */
+    unsigned n;
+    bool stopping, failed;
+    struct log_thread_stats stats;
+    struct log_append taken[LOG_THREAD_QUEUE_MAX]; /* the thread's own */
+};
+
+static uint64_t nanos(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Everything that waits, or 0 when it is time to end. */
+static unsigned take(struct log_thread *t)
+{
+    pthread_mutex_lock(&t->mutex);
+    while (t->n == 0 && !t->stopping)
+        pthread_cond_wait(&t->wake, &t->mutex);
+    unsigned n = t->n;
+    memcpy(t->taken, t->queue, n * sizeof *t->queue);
+    t->n = 0;
+    pthread_mutex_unlock(&t->mutex);
+    return n;
+}
+
+static void count(struct log_thread *t, unsigned n, uint64_t spent)
+{
+    pthread_mutex_lock(&t->mutex);
+    t->stats.commits++;
+    t->stats.commit_nanos += spent;
+    t->stats.appends += n;
+    for (unsigned i = 0; i < n; i++) {
+        t->stats.entries += t->taken[i].n;
+        for (unsigned j = 0; j < t->taken[i].n; j++)
+            t->stats.bytes += t->taken[i].entries[j].len;
+    }
+    pthread_mutex_unlock(&t->mutex);
+}
+
+static void *run(void *arg)
+{
+    struct log_thread *t = arg;
+    unsigned n;
+    while ((n = take(t)) > 0) {
+        struct store_why why;
+        uint64_t before = nanos();
+        int rv = log_store_append(t->store, t->taken, n, &why);
+        if (rv) {
+            pthread_mutex_lock(&t->mutex);
+            t->failed = true;
+            pthread_mutex_unlock(&t->mutex);
+            t->calls.on_fatal(t->calls.ctx, why.text);
+            return NULL;
+        }
+        count(t, n, nanos() - before);
+        for (unsigned i = 0; i < n; i++) {
+            uint64_t first = t->taken[i].entries[0].index;
+            t->calls.on_persisted(t->calls.ctx, first, first + t->taken[i].n - 1);
+        }
+    }
+    return NULL;
+}
+
+int log_thread_start(struct log_thread **out, struct log_store *store,
+                     const struct log_thread_calls *calls)
+{
+    struct log_thread *t = calloc(1, sizeof *t);
+    if (!t)
+        return -ENOMEM;
+    t->store = store;
+    t->calls = *calls;
+    (void)pthread_mutex_init(&t->mutex, NULL);
+    (void)pthread_cond_init(&t->wake, NULL);
+    int rv = pthread_create(&t->thread, NULL, run, t);
+    if (rv) {
+        free(t);
+        return -rv;
+    }
+    *out = t;
+    return 0;
+}
+
+int log_thread_append(struct log_thread *t, const struct log_entry *entries, unsigned n)
+{
+    int rv = 0;
+    pthread_mutex_lock(&t->mutex);
+    if (t->n == LOG_THREAD_QUEUE_MAX || t->failed) {
+        rv = -ENOBUFS;
+    } else {
+        t->queue[t->n++] = (struct log_append){entries, n};
+        pthread_cond_signal(&t->wake);
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return rv;
+}
+
+void log_thread_stop(struct log_thread *t)
+{
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->mutex);
+    t->stopping = true;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+    (void)pthread_join(t->thread, NULL);
+    (void)pthread_cond_destroy(&t->wake);
+    (void)pthread_mutex_destroy(&t->mutex);
+    free(t);
+}
+
+void log_thread_stats(struct log_thread *t, struct log_thread_stats *out)
+{
+    pthread_mutex_lock(&t->mutex);
+    *out = t->stats;
+    out->queued = t->n;
+    pthread_mutex_unlock(&t->mutex);
+}

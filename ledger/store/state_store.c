@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tables: "records" (the state machine's keys) and "meta" (one record, "at").
+ */
+#include "ledger/store/state_store.h"
+
+#include "ledger/store/env.h"
+#include "proto/base/check.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAP_BYTES_DEFAULT (UINT64_C(256) << 30)
+
+enum {
+    TABLES = 2,
+    META_FORMAT = 1,
+    META_HEAD = 4 + 8 + 8 + 8 + 32 + 8 + 4, /* and the configuration */
+    CHANGE_HEAD = 6,                        /* klen u16, vlen u32 */
+};
+
+struct state_store {
+    char dir[PATH_MAX - 64];
+    enum state_store_mode mode;
+    MDB_env *env;
+    MDB_dbi records, meta;
+};
+
+static void put_le(uint8_t *p, uint64_t v, int n)
+{
+    for (int i = 0; i < n; i++)
+        p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static uint64_t get_le(const uint8_t *p, int n)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < n; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+/* ---- open ---- */
+
+static int open_tables(struct state_store *s)
+{
+    bool write = s->mode == STATE_STORE_WRITE;
+    unsigned flags = write ? MDB_CREATE : 0;
+    MDB_txn *txn;
+    int rv = mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+    if (rv)
+        return rv;
+    if ((rv = mdb_dbi_open(txn, "records", flags, &s->records)) != 0 ||
+        (rv = mdb_dbi_open(txn, "meta", flags, &s->meta)) != 0) {
+        mdb_txn_abort(txn);
+        return rv;
+    }
+    return mdb_txn_commit(txn);
+}
+
+static int start(struct state_store *s, uint64_t map_bytes, struct store_why *why)
+{
+    static const enum env_mode mode[] = {[STATE_STORE_WRITE] = ENV_WRITE,
+                                         [STATE_STORE_LIVE] = ENV_LIVE,
+                                         [STATE_STORE_COPY] = ENV_COPY};
+    struct stat st;
+    int rv = 0;
+    if (stat(s->dir, &st) != 0 && errno == ENOENT && s->mode == STATE_STORE_WRITE)
+        rv = env_make_dir(s->dir, why);
+    if (rv == 0)
+        rv = env_open(&s->env, s->dir, mode[s->mode], map_bytes, TABLES, why);
+    if (rv) {
+        s->env = NULL;
+        return rv;
+    }
+    rv = open_tables(s);
+    if (rv)
+        return env_fail(why, rv == MDB_NOTFOUND ? MDB_CORRUPTED : rv, "state", s->dir);
+    return s->mode == STATE_STORE_WRITE ? env_sync_dir(s->dir, why) : 0;
+}
+
+int state_store_open(struct state_store **out, const char *dir, enum state_store_mode mode,
+                     const struct state_store_config *config, struct store_why *why)
+{
+    struct state_store *s = calloc(1, sizeof *s);
+    if (!s || snprintf(s->dir, sizeof s->dir, "%s", dir) >= (int)sizeof s->dir) {
+        free(s);
+        return store_why_set(why, -ENOMEM, "no memory, or path too long: %s", dir);
+    }
+    s->mode = mode;
+    int rv = start(s, config && config->map_bytes ? config->map_bytes : MAP_BYTES_DEFAULT, why);
+    if (rv) {
+        state_store_close(s);
+        return rv;
+    }
+    *out = s;
+    return 0;
+}
+
+void state_store_close(struct state_store *s)
+{
+    if (!s)
+        return;
+    if (s->env)
+        mdb_env_close(s->env);
+    free(s);
+}
+
+uint64_t state_store_bytes(struct state_store *s)
+{
+    return env_used_bytes(s->env);
+}
+
+uint64_t state_store_records(struct state_store *s)
+{
+    MDB_txn *txn;
+    MDB_stat st = {0};
+    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    (void)mdb_stat(txn, s->records, &st);
+    mdb_txn_abort(txn);
+    return st.ms_entries;
+}
+
+/* ---- changes ---- */
+
+void state_changes_init(struct state_changes *c)
+{
+    *c = (struct state_changes){0};
+}
+
+void state_changes_close(struct state_changes *c)
+{
+    free(c->base);
+    *c = (struct state_changes){0};
+}
+
+void state_changes_clear(struct state_changes *c)
+{
+    c->n = 0;
+}
+
+int state_changes_add(struct state_changes *c, const void *key, size_t klen, const void *value,
+                      size_t vlen)
+{
+    if (klen == 0 || klen > STATE_KEY_MAX || vlen > STATE_VALUE_MAX)
+        return -EINVAL;
+    if (!value)
+        vlen = 0;
+    size_t need = c->n + CHANGE_HEAD + klen + vlen;
+    if (need > c->cap) {
+        size_t cap = c->cap ? c->cap : 65536;
+        while (cap < need)
+            cap *= 2;
+        uint8_t *base = realloc(c->base, cap);
+        if (!base)
+            return -ENOMEM;
+        c->base = base;
+        c->cap = cap;
+    }
+    uint8_t *p = c->base + c->n;
+    put_le(p, klen, 2);
+    put_le(p + 2, value ? vlen : UINT32_MAX, 4);
+    memcpy(p + CHANGE_HEAD, key, klen);
+    if (vlen > 0)
+        memcpy(p + CHANGE_HEAD + klen, value, vlen);
+    c->n = need;
+    return 0;
+}
+
+/* ---- write ---- */
+
+static int write_changes(MDB_txn *txn, MDB_dbi records, const struct state_changes *c)
+{
+    MDB_cursor *cursor;
+    int rv = mdb_cursor_open(txn, records, &cursor);
+    if (rv)
+        return rv;
+    const uint8_t *p = c->base;
+    const uint8_t *end = c->base + c->n;
+    while (p < end && rv == 0) {
+        CHECK((size_t)(end - p) >= CHANGE_HEAD);
+        size_t klen = get_le(p, 2);
+        uint64_t vlen = get_le(p + 2, 4);
+        bool delete = vlen == UINT32_MAX;
+        if (delete)
+            vlen = 0;
+        p += CHANGE_HEAD;
+        CHECK(klen > 0 && (size_t)(end - p) >= klen + vlen);
+        MDB_val key = {klen, (void *)(uintptr_t)p};
+        MDB_val value = {vlen, (void *)(uintptr_t)(p + klen)};
+        p += klen + vlen;
+        if (!delete) {
+            rv = mdb_cursor_put(cursor, &key, &value, 0);
+            continue;
+        }
+        rv = mdb_cursor_get(cursor, &key, &value, MDB_SET);
+        if (rv == 0)
+            rv = mdb_cursor_del(cursor, 0);
+        else if (rv == MDB_NOTFOUND)
+            rv = 0;
+    }
+    mdb_cursor_close(cursor);
+    return rv;
+}
+
+static int write_meta(MDB_txn *txn, MDB_dbi table, const struct state_meta *m)
+{
+    uint8_t b[META_HEAD + ENTRY_CONF_MAX];
+    CHECK(m->conf.len <= ENTRY_CONF_MAX);
+    put_le(b, META_FORMAT, 4);
+    put_le(b + 4, m->applied_index, 8);
+    put_le(b + 12, m->applied_term, 8);
+    put_le(b + 20, (uint64_t)m->clock_us, 8);
+    memcpy(b + 28, m->chain.b, 32);
+    put_le(b + 60, m->conf.index, 8);
+    put_le(b + 68, m->conf.len, 4);
+    memcpy(b + META_HEAD, m->conf.data, m->conf.len);
+    MDB_val key = {2, (void *)(uintptr_t) "at"}, value = {META_HEAD + m->conf.len, b};
+    return mdb_put(txn, table, &key, &value, 0);
+}
+
+int state_store_write(struct state_store *s, const struct state_changes *c,
+                      const struct state_meta *meta, struct store_why *why)
+{
+    CHECK(s->mode == STATE_STORE_WRITE);
+    MDB_txn *txn;
+    int rv = mdb_txn_begin(s->env, NULL, 0, &txn);
+    if (rv)
+        return env_fail(why, rv, "begin a write to", s->dir);
+    if ((c->n > 0 && (rv = write_changes(txn, s->records, c)) != 0) ||
+        (rv = write_meta(txn, s->meta, meta)) != 0)
+        mdb_txn_abort(txn);
+    else
+        rv = mdb_txn_commit(txn);
+    return rv ? env_fail(why, rv, "write a checkpoint to", s->dir) : 0;
+}
+
+/* ---- read ---- */
+
+int state_reader_open(struct state_reader *r, struct state_store *s, struct store_why *why)
+{
+    MDB_txn *txn;
+    int rv = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    if (rv)
+        return env_fail(why, rv, "read", s->dir);
+    *r = (struct state_reader){.store = s, .txn = txn};
+    return 0;
+}
+
+void state_reader_close(struct state_reader *r)
+{
+    if (r->txn)
+        mdb_txn_abort(r->txn);
+    *r = (struct state_reader){0};
+}
+
+int state_reader_refresh(struct state_reader *r)
+{
+    mdb_txn_reset(r->txn);
+    return env_errno(mdb_txn_renew(r->txn));
+}
+
+int state_reader_meta(struct state_reader *r, struct state_meta *m)
+{
+    *m = (struct state_meta){0};
+    MDB_val key = {2, (void *)(uintptr_t) "at"}, value;
+    int rv = mdb_get(r->txn, r->store->meta, &key, &value);
+    if (rv == MDB_NOTFOUND)
+        return 0; /* nothing was ever written */
+    if (rv)
+        return env_errno(rv);
+    const uint8_t *b = value.mv_data;
+    if (value.mv_size < META_HEAD)
+        return -EUCLEAN;
+    if (get_le(b, 4) != META_FORMAT)
+        return -ENOTSUP;
+    m->applied_index = get_le(b + 4, 8);
+    m->applied_term = get_le(b + 12, 8);
+    m->clock_us = (int64_t)get_le(b + 20, 8);
+    memcpy(m->chain.b, b + 28, 32);
+    m->conf.index = get_le(b + 60, 8);
+    m->conf.len = (uint32_t)get_le(b + 68, 4);
+    if (m->conf.len > ENTRY_CONF_MAX || value.mv_size != META_HEAD + m->conf.len)
+        return -EUCLEAN;
+    memcpy(m->conf.data, b + META_HEAD, m->conf.len);
+    return 0;
+}
+
+int state_reader_get(struct state_reader *r, const void *key, size_t klen, const void **value,
+                     size_t *vlen)
+{
+    MDB_val k = {klen, (void *)(uintptr_t)key}, v;
+    int rv = mdb_get(r->txn, r->store->records, &k, &v);
+    if (rv)
+        return env_errno(rv);
+    *value = v.mv_data;
+    *vlen = v.mv_size;
+    return 0;
+}
+
+static bool below(const void *a, size_t an, const void *b, size_t bn)
+{
+    int order = an > 0 && bn > 0 ? memcmp(a, b, an < bn ? an : bn) : 0;
+    return order < 0 || (order == 0 && an < bn);
+}
+
+int state_reader_scan(struct state_reader *r, const void *prefix, size_t plen, const void *from,
+                      size_t flen, state_visit *visit, void *ctx)
+{
+    MDB_cursor *c;
+    int rv = mdb_cursor_open(r->txn, r->store->records, &c);
+    if (rv)
+        return env_errno(rv);
+    MDB_val k = {plen, (void *)(uintptr_t)prefix}, v;
+    if (from && !below(from, flen, prefix, plen))
+        k = (MDB_val){flen, (void *)(uintptr_t)from};
+    int stop = 0;
+    rv = mdb_cursor_get(c, &k, &v, k.mv_size > 0 ? MDB_SET_RANGE : MDB_FIRST);
+    while (rv == 0) {
+        if (k.mv_size < plen || (plen > 0 && memcmp(k.mv_data, prefix, plen) != 0))
+            break;
+        stop = visit(ctx, k.mv_data, k.mv_size, v.mv_data, v.mv_size);
+        if (stop)
+            break;
+        rv = mdb_cursor_get(c, &k, &v, MDB_NEXT);
+    }
+    mdb_cursor_close(c);
+    if (stop)
+        return stop;
+    return rv == MDB_NOTFOUND ? 0 : env_errno(rv);
+}
