@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ledger client: what edges and tools use to talk to the nodes' client ports over mutual TLS
  * (NNG REQ, one socket per node, one context per request in flight). It batches commands that wait,
- * finds and follows the leader, retries with the same command ids until each command's deadline, and
- * never reports a lost leader as a refusal: a command ends as answered or as "outcome unknown".
+ * finds and follows the leader, retries with the same command ids until each command's deadline,
+ * and never reports a lost leader as a refusal: a command ends as answered or as "outcome unknown".
  *
  * Threads: every call from one owner thread (an edge worker's loop, a tool's main thread). NNG's
  * callbacks only enqueue and call `wake` (any thread: uv_async_send, an eventfd, a condition); the
- * owner then calls link_client_run, from which all completions are made. link_client_run also drives
- * retries: call it again at the time it returns.
+ * owner then calls link_client_run, from which all completions are made. link_client_run also
+ * drives retries: call it again at the time it returns.
  *
  * Completion: each submitted command or query completes exactly once, from link_client_run (or from
  * link_client_free with LINK_UNKNOWN). Bytes handed in are copied; bytes handed out live during the
  * callback.
  *
- * Bounds: LINK_QUEUED_MAX commands wait (past it: -EBUSY); LINK_IN_FLIGHT_MAX requests under way. No
- * timer delays a lone command: what waits when a request slot is free goes out at once, merged up to
- * PROTO_FRAME_COMMANDS commands and PROTO_BATCH_BYTES.
+ * Bounds: LINK_QUEUED_MAX commands wait (past it: -EBUSY); LINK_IN_FLIGHT_MAX requests under way.
+ * No timer delays a lone command: what waits when a request slot is free goes out at once, merged
+ * up to PROTO_FRAME_COMMANDS commands and PROTO_BATCH_BYTES.
  */
 #ifndef HOLDFAST_PROTO_LINK_CLIENT_H
 #define HOLDFAST_PROTO_LINK_CLIENT_H
@@ -38,11 +38,11 @@ struct link_config {
     uint16_t group;
     struct link_node nodes[LINK_NODES_MAX];
     unsigned n_nodes;
-    const char *ca_file;        /* of the client port's certificates */
-    const char *cert_file;      /* ours: certificate and key in one PEM */
-    unsigned in_flight;         /* requests under way at once; 0: 8; at most LINK_IN_FLIGHT_MAX */
+    const char *ca_file;         /* of the client port's certificates */
+    const char *cert_file;       /* ours: certificate and key in one PEM */
+    unsigned in_flight;          /* requests under way at once; 0: 8; at most LINK_IN_FLIGHT_MAX */
     unsigned request_timeout_ms; /* of one attempt; 0: 2000 */
-    void (*wake)(void *ctx);    /* any thread */
+    void (*wake)(void *ctx);     /* any thread */
     void *wake_ctx;
 };
 
@@ -55,24 +55,23 @@ enum link_outcome {
 
 struct link_answer {
     enum link_outcome outcome;
-    const char *detail;    /* text for people; "" where there is none */
-    uint64_t index;        /* receipt: log index, ordinal in it, chain after it */
+    const char *detail; /* text for people; "" where there is none */
+    uint64_t index;     /* receipt: log index, ordinal in it, chain after it */
     uint32_t ordinal;
     struct proto_hash chain;
     const struct proto_result *result; /* LINK_ANSWERED of a command */
     struct proto_answer *answer;       /* LINK_ANSWERED of a query: walk with proto_answer_row */
     const struct proto_node_status *status; /* LINK_ANSWERED of a status request */
-    uint32_t node;                     /* id of the node that answered */
+    uint32_t node;                          /* id of the node that answered */
 };
 typedef void link_done(void *arg, const struct link_answer *a);
 
 struct link_client;
 
-/* 0 or a negative code; `error` (>= 256 bytes) gets the cause: which file, which address. Dials in the
- * background; nodes may come up later. */
-__attribute__((warn_unused_result)) int link_client_new(struct link_client **out,
-                                                        const struct link_config *config,
-                                                        char error[256]);
+/* 0 or a negative code; `error` (>= 256 bytes) gets the cause: which file, which address. Dials in
+ * the background; nodes may come up later. */
+__attribute__((warn_unused_result)) int
+link_client_new(struct link_client **out, const struct link_config *config, char error[256]);
 void link_client_free(struct link_client *c);
 
 /* head.deadline_us of the command is not used here; timeout_ms counts from now (CLOCK_MONOTONIC).
