@@ -14,8 +14,6 @@ declare -A allowed=(
     [tools/]='proto/ tools/'
     [tools/mock/]='proto/ tools/ edge/http/'              # the provider speaks HTTP as the edge does
     [tools/replay/]='proto/ tools/ ledger/core/ ledger/store/' # re-executes a node's own log
-    [tools/ctl/]='proto/ tools/ edge/ledger_'             # speaks to the ledger as an edge does
-    [tools/bench/]='proto/ tools/ edge/ledger_'
     [tests/]='proto/ ledger/ edge/ tools/ tests/'
 )
 

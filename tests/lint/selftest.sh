@@ -52,7 +52,7 @@ plant ledger/serve/intake.c "$spdx" '#include "edge/http/server.h"'
 fails includes.sh 'ledger/ may not include edge/http/server.h'
 fresh
 plant tools/ctl/main.c "$spdx" '#include "ledger/store/log.h"'
-fails includes.sh 'tools/ctl/ may not include ledger/store/log.h'
+fails includes.sh 'tools/ may not include ledger/store/log.h'
 fresh
 plant elsewhere/x.c "$spdx" '#include "proto/a.h"'
 fails includes.sh 'elsewhere/x.c:2: no folder'
