@@ -88,6 +88,8 @@ struct pump_io {
     /* `peer` is behind our log and needs a copy of the state (peer == own id: we do). At most once
      * every PUMP_SEED_EVERY_MS. */
     void (*on_seed_needed)(void *ctx, uint64_t peer);
+    /* A peer's message was dropped: why, for the log. At most one a second; counted in any case. */
+    void (*on_bad_message)(void *ctx, uint64_t peer, const char *cause);
 };
 
 struct pump;

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/raft/guard.h"
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool guard_stale_reply(const struct raft_message *request, struct raft_message *reply,
+                       uint64_t own_last)
+{
+    struct raft_append_entries_result *r = &reply->append_entries_result;
+    uint64_t term, rejected;
+    if (reply->type != RAFT_APPEND_ENTRIES_RESULT || !request)
+        return false;
+    if (request->type == RAFT_APPEND_ENTRIES) {
+        term = request->append_entries.term;
+        rejected = request->append_entries.prev_log_index;
+    } else if (request->type == RAFT_INSTALL_SNAPSHOT) {
+        term = request->install_snapshot.term;
+        rejected = request->install_snapshot.last_index;
+    } else {
+        return false;
+    }
+    if (term >= r->term)
+        return false;
+    r->rejected = rejected > 0 ? rejected : 1;
+    r->last_log_index = least(own_last, r->rejected - 1);
+    return true;
+}
+
+bool guard_order(uint64_t *last_incarnation, uint64_t *last_sequence, uint64_t incarnation,
+                 uint64_t sequence)
+{
+    if (incarnation < *last_incarnation ||
+        (incarnation == *last_incarnation && sequence <= *last_sequence))
+        return false;
+    *last_incarnation = incarnation;
+    *last_sequence = sequence;
+    return true;
+}
+
+void guard_pre_vote(struct raft_message *reply, uint64_t own_term)
+{
+    struct raft_request_vote_result *r = &reply->request_vote_result;
+    if (reply->type == RAFT_REQUEST_VOTE_RESULT && r->pre_vote && !r->vote_granted &&
+        own_term > r->term)
+        r->term = own_term;
+}
+
+uint64_t guard_commit(uint64_t known, uint64_t reported)
+{
+    return reported > known ? reported : known;
+}
+
+unsigned guard_split(const struct log_entry *entries, unsigned from, unsigned n)
+{
+    unsigned end = from < n ? from + 1 : n;
+    while (end < n && entries[end].kind != ENTRY_CHANGE)
+        end++;
+    return end;
+}
+
+uint64_t guard_persisted(struct guard_append done, const struct guard_append *later, unsigned cap,
+                         unsigned head, unsigned n)
+{
+    uint64_t last = done.last;
+    for (unsigned i = 0; i < n; i++)
+        last = least(last, later[(head + i) % cap].first - 1);
+    return last;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What libraft 0.22.1's raft_step needs from its host to be safe and live, one function each. All
+ * were found by simulation; tests/sim/pump_sim.c switches them off and sees the harm.
+ */
+#ifndef HOLDFAST_LEDGER_GUARD_H
+#define HOLDFAST_LEDGER_GUARD_H
+
+#include "ledger/store/entry.h"
+
+#include <raft.h>
+
+/* A write handed to the log and not reported durable yet. */
+struct guard_append {
+    uint64_t first, last;
+};
+
+/* 1. Stale replies. Answering a request of an older term, the engine leaves last_log_index
+ * uninitialised (and, for prev_log_index 0 or a snapshot, the reply looks like a success). If the
+ * asker has since become leader of our term, it counts that number as stored here, and commits
+ * what no majority has. Make it the rejection it is. True if `reply` was rewritten. */
+bool guard_stale_reply(const struct raft_message *request, struct raft_message *reply,
+                       uint64_t own_last);
+
+/* 2. Order. The engine takes an overtaken or repeated message at its word: an old success or an
+ * old vote counts again. True if the message is newer than all before it from this sender. */
+bool guard_order(uint64_t *last_incarnation, uint64_t *last_sequence, uint64_t incarnation,
+                 uint64_t sequence);
+
+/* 3. Pre-vote. A refused pre-vote carries the asker's own would-be term; an asker that is behind
+ * in terms never learns it, keeps asking, and three healthy nodes may stay without a leader. */
+void guard_pre_vote(struct raft_message *reply, uint64_t own_term);
+
+/* 4. Commit index. A message that ends before what is committed makes the engine report a lower
+ * commit index; what was committed stays so. */
+uint64_t guard_commit(uint64_t known, uint64_t reported);
+
+/* 5. Configurations. Of one AppendEntries the engine files every configuration under the index of
+ * the first new entry. So a piece that is handed over has one at its head or none: returns the end
+ * of the piece that begins at `from`. */
+unsigned guard_split(const struct log_entry *entries, unsigned from, unsigned n);
+
+/* 6. Overwritten writes. A durable write may be reported only as far as no later write, already
+ * in hand, will overwrite it: after the report it must survive a crash at any moment. Comparing
+ * terms is not enough: the same entry may be cut off and come back before the disk catches up.
+ * Returns the last index to report; below done.first: nothing. */
+uint64_t guard_persisted(struct guard_append done, const struct guard_append *later, unsigned cap,
+                         unsigned head, unsigned n);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Incoming messages: decode, refuse what is foreign or overtaken, hand the rest to the engine.
+ * Nothing a peer sends ends the process, except entries that contradict what is committed here.
+ */
+#include "ledger/raft/pump_state.h"
+
+#include <string.h>
+
+static int drop(struct pump *p, uint64_t *counter, uint64_t from, const char *cause)
+{
+    ++*counter;
+    if (p->io.on_bad_message &&
+        (!p->bad_told_ms || p->now.mono_ms - p->bad_told_ms >= BAD_MESSAGE_EVERY_MS)) {
+        p->bad_told_ms = p->now.mono_ms ? p->now.mono_ms : 1;
+        p->io.on_bad_message(p->io.ctx, from, cause);
+    }
+    return 0;
+}
+
+struct peer *pump_peer_of(struct pump *p, uint64_t id)
+{
+    struct peer *free_slot = NULL;
+    for (unsigned i = 0; i < PEERS_MAX; i++) {
+        if (p->peers[i].id == id)
+            return &p->peers[i];
+        if (p->peers[i].id == 0 && !free_slot)
+            free_slot = &p->peers[i];
+    }
+    if (free_slot)
+        *free_slot = (struct peer){.id = id};
+    return free_slot;
+}
+
+/* The engine compares addresses to see whether the leader is the one it knows. */
+static const char *address_of(const struct pump *p, uint64_t id)
+{
+    const struct raft_configuration *c = &p->raft.configuration;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->servers[i].id == id)
+            return c->servers[i].address;
+    return "unlisted";
+}
+
+/* Copies the payloads of the piece into one block; the engine's entries point there. */
+static struct block *block_of(struct pump *p, const struct log_entry *e, unsigned n)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < n; i++)
+        bytes += e[i].len;
+    struct block *b = block_new(n, bytes);
+    if (!b)
+        return NULL;
+    uint8_t *at = block_payload(b);
+    for (unsigned i = 0; i < n; i++) {
+        b->entry[i] = e[i];
+        if (e[i].len > 0) {
+            memcpy(at, e[i].data, e[i].len);
+            b->entry[i].data = at;
+            at += e[i].len;
+        }
+        p->engine_entries[i] =
+            (struct raft_entry){.term = e[i].term,
+                                .type = (enum raft_entry_type)e[i].kind,
+                                .buf = {(void *)(uintptr_t)b->entry[i].data, e[i].len},
+                                .batch = b};
+    }
+    return b;
+}
+
+/* One piece of an AppendEntries: entries [from, to) of the message. */
+static int take_piece(struct pump *p, const struct message *m, unsigned from, unsigned to)
+{
+    struct raft_message piece = m->raft;
+    struct raft_append_entries *a = &piece.append_entries;
+    struct block *b = NULL;
+    if (from > 0) {
+        a->prev_log_index = m->entries[from - 1].index;
+        a->prev_log_term = m->entries[from - 1].term;
+    }
+    a->n_entries = to - from;
+    a->entries = NULL;
+    if (to > from) {
+        b = block_of(p, m->entries + from, to - from);
+        if (!b)
+            return pump_die(p, "no memory for log entries");
+        a->entries = p->engine_entries;
+    }
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &piece;
+    return pump_step(p, &event, b, &piece, NULL); /* b is the engine's, or in hand, from here on */
+}
+
+static int take_append(struct pump *p, const struct message *m)
+{
+    unsigned n = m->raft.append_entries.n_entries, from = 0;
+    do {
+        unsigned to = n;
+        if (!(p->config.disable_guards & PUMP_GUARD_SPLIT))
+            to = guard_split(m->entries, from, n);
+        /* The disk does not keep up: what is left counts as lost, the leader sends it again. */
+        bool full = p->appends.n == PUMP_APPENDS_MAX || p->appends.bytes > HAND_BYTES_MAX;
+        if (full && to > from) {
+            p->stats.full++;
+            return from > 0 ? 0 : take_piece(p, m, 0, 0);
+        }
+        int rv = take_piece(p, m, from, to);
+        if (rv || p->restarting)
+            return rv;
+        from = to;
+    } while (from < n);
+    return 0;
+}
+
+static int take(struct pump *p, const void *bytes, size_t n)
+{
+    struct message *m = &p->message;
+    const char *cause;
+    int rv = message_decode(bytes, n, m, p->decoded, &cause);
+    if (rv == -EPROTONOSUPPORT)
+        return drop(p, &p->stats.foreign_messages, 0, cause);
+    if (rv)
+        return drop(p, &p->stats.bad_messages, m->head.from, cause);
+    const struct message_head *h = &m->head;
+    if (!proto_uuid_eq(&h->cluster, &p->config.cluster) || h->group != p->config.group)
+        return drop(p, &p->stats.foreign_messages, h->from, "another cluster or group");
+    if (h->to != p->config.id || h->from == p->config.id)
+        return drop(p, &p->stats.foreign_messages, h->from, "not for this node");
+    struct peer *peer = pump_peer_of(p, h->from);
+    if (!peer)
+        return drop(p, &p->stats.foreign_messages, h->from, "too many senders");
+    if (!guard_order(&peer->incarnation_in, &peer->sequence_in, h->incarnation, h->sequence)) {
+        p->stats.old_messages++;
+        if (!(p->config.disable_guards & PUMP_GUARD_ORDER))
+            return 0;
+    }
+    peer->heard_ms = p->now.mono_ms;
+    peer->clock_us = h->clock_us;
+    peer->clock_here_us = p->now.wall_us;
+    p->stats.received++;
+    if (p->restarting)
+        return 0;
+    m->raft.server_address = address_of(p, h->from);
+    if (m->raft.type == RAFT_APPEND_ENTRIES)
+        return take_append(p, m);
+    if (m->raft.type == RAFT_INSTALL_SNAPSHOT) { /* nobody sends it: seeding is the way */
+        pump_seed_needed(p, p->config.id);
+        return 0;
+    }
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &m->raft;
+    return pump_step(p, &event, NULL, &m->raft, NULL);
+}
+
+int pump_receive(struct pump *p, struct pump_now now, const void *bytes, size_t n)
+{
+    int rv = pump_enter(p, now);
+    if (rv)
+        return rv;
+    return pump_leave(p, take(p, bytes, n));
+}

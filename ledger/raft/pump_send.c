@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Outgoing messages. The engine keeps terms, not payloads: an AppendEntries names a range, and we
+ * fill it, as several messages of at most PUMP_MESSAGE_MAX bytes where it is long.
+ */
+#include "ledger/raft/pump_state.h"
+
+#include <string.h>
+
+static int transmit(struct pump *p, uint64_t to, enum raft_message_type kind)
+{
+    uint8_t head[MESSAGE_HEAD_MAX];
+    struct peer *peer = pump_peer_of(p, to);
+    if (!peer)
+        return 0; /* a message may always be lost */
+    struct message_head h = {.cluster = p->config.cluster,
+                             .group = p->config.group,
+                             .from = p->config.id,
+                             .to = to,
+                             .incarnation = p->incarnation,
+                             .sequence = ++peer->sequence_out,
+                             .clock_us = p->now.wall_us};
+    size_t n = message_put_head(head, &h, kind);
+    p->stats.sent++;
+    p->io.send(p->io.ctx, to, head, n, p->body, p->body_len);
+    return 0;
+}
+
+static int encode(struct pump *p, const struct raft_message *m, unsigned n)
+{
+    struct proto_writer w = proto_writer_over(p->body, sizeof p->body);
+    message_put_body(&w, m, p->outgoing, n, (struct proto_str){0});
+    if (w.full)
+        return pump_die(p, "a peer message grew past %zu bytes", sizeof p->body);
+    p->body_len = w.n;
+    p->body_valid = false;
+    return 0;
+}
+
+/* Entries from `index` on into p->outgoing, as many of n as one message takes, at least one. */
+static int gather(struct pump *p, uint64_t index, unsigned n)
+{
+    unsigned count = 0;
+    size_t bytes = 0;
+    if (n > MESSAGE_ENTRIES_MAX)
+        n = MESSAGE_ENTRIES_MAX;
+    while (count < n) {
+        const struct log_entry *e;
+        /* What the log returns lives until the next call, so a message is filled from one. */
+        if (count > 0 && !tail_get(&p->tail, index + count))
+            break;
+        int got = pump_entries(p, index + count, n - count, &e);
+        if (got < 0)
+            return got;
+        for (int i = 0; i < got; i++) {
+            size_t cost = e[i].len + MESSAGE_ENTRY_OVERHEAD;
+            if (count > 0 && bytes + cost > PUMP_MESSAGE_MAX)
+                return (int)count;
+            p->outgoing[count++] = e[i];
+            bytes += cost;
+        }
+    }
+    return (int)count;
+}
+
+static bool same_body(const struct pump *p, const struct raft_append_entries *a)
+{
+    const struct raft_append_entries *b = &p->body_of;
+    return p->body_valid && a->term == b->term && a->prev_log_index == b->prev_log_index &&
+           a->prev_log_term == b->prev_log_term && a->leader_commit == b->leader_commit &&
+           a->n_entries == b->n_entries;
+}
+
+static int send_append(struct pump *p, const struct raft_message *message)
+{
+    struct raft_message m = *message;
+    struct raft_append_entries *a = &m.append_entries;
+    const struct raft_append_entries whole = *a;
+    if (same_body(p, a))
+        return transmit(p, m.server_id, m.type);
+    unsigned left = whole.n_entries;
+    do {
+        int n = left > 0 ? gather(p, a->prev_log_index + 1, left) : 0;
+        if (n < 0)
+            return n;
+        a->n_entries = (unsigned)n;
+        int rv = encode(p, &m, (unsigned)n);
+        if (rv == 0)
+            rv = transmit(p, m.server_id, m.type);
+        if (rv)
+            return rv;
+        left -= (unsigned)n;
+        if (left == 0 && (unsigned)n == whole.n_entries) {
+            p->body_valid = true;
+            p->body_of = whole;
+        }
+        if (n > 0) {
+            a->prev_log_index = p->outgoing[n - 1].index;
+            a->prev_log_term = p->outgoing[n - 1].term;
+        }
+    } while (left > 0);
+    return 0;
+}
+
+void pump_seed_needed(struct pump *p, uint64_t id)
+{
+    struct peer *peer = pump_peer_of(p, id);
+    if (!peer || (peer->seed_told_ms && p->now.mono_ms - peer->seed_told_ms < PUMP_SEED_EVERY_MS))
+        return;
+    peer->seed_told_ms = p->now.mono_ms ? p->now.mono_ms : 1;
+    p->io.on_seed_needed(p->io.ctx, id);
+}
+
+int pump_send_messages(struct pump *p, const struct raft_update *u,
+                       const struct raft_message *request)
+{
+    unsigned off = p->config.disable_guards;
+    int rv = 0;
+    p->body_valid = false;
+    for (unsigned i = 0; i < u->messages.n && rv == 0; i++) {
+        struct raft_message *m = &u->messages.batch[i];
+        if (!(off & PUMP_GUARD_STALE_REPLY) && guard_stale_reply(request, m, p->runs.last))
+            p->stats.stale_replies++;
+        if (!(off & PUMP_GUARD_PRE_VOTE))
+            guard_pre_vote(m, raft_current_term(&p->raft));
+        if (m->type == RAFT_INSTALL_SNAPSHOT) {
+            pump_seed_needed(p, m->server_id);
+        } else if (m->type == RAFT_APPEND_ENTRIES) {
+            rv = send_append(p, m);
+        } else {
+            rv = encode(p, m, 0);
+            if (rv == 0)
+                rv = transmit(p, m->server_id, m->type);
+        }
+    }
+    return rv;
+}

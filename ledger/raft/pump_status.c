@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What can be asked of the pump without changing it, and the first entry of a new cluster.
+ */
+#include "ledger/raft/pump_state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum pump_role pump_role(const struct pump *p)
+{
+    return p->raft.state == RAFT_LEADER      ? PUMP_LEADER
+           : p->raft.state == RAFT_CANDIDATE ? PUMP_CANDIDATE
+                                             : PUMP_FOLLOWER;
+}
+
+uint64_t pump_term(const struct pump *p)
+{
+    return raft_current_term(&p->raft);
+}
+
+uint64_t pump_leader(const struct pump *p)
+{
+    if (p->raft.state == RAFT_LEADER)
+        return p->config.id;
+    return p->raft.state == RAFT_FOLLOWER ? p->raft.follower_state.current_leader.id : 0;
+}
+
+uint64_t pump_commit_index(const struct pump *p)
+{
+    return p->commit;
+}
+
+uint64_t pump_last_index(const struct pump *p)
+{
+    return p->runs.last;
+}
+
+uint64_t pump_last_stored(const struct pump *p)
+{
+    return p->raft.last_stored;
+}
+
+uint64_t pump_applied_index(const struct pump *p)
+{
+    return p->applied;
+}
+
+uint64_t pump_term_of(const struct pump *p, uint64_t index)
+{
+    return term_runs_of(&p->runs, index);
+}
+
+bool pump_leads_firmly(const struct pump *p)
+{
+    return p->raft.state == RAFT_LEADER && !p->restarting &&
+           term_runs_of(&p->runs, p->commit) == raft_current_term(&p->raft);
+}
+
+const struct log_conf *pump_applied_conf(const struct pump *p)
+{
+    return &p->applied_conf;
+}
+
+const char *pump_error(const struct pump *p)
+{
+    return p->error;
+}
+
+static const struct peer *find_peer(const struct pump *p, uint64_t id)
+{
+    for (unsigned i = 0; i < PEERS_MAX; i++)
+        if (p->peers[i].id == id)
+            return &p->peers[i];
+    return NULL;
+}
+
+unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX])
+{
+    const struct raft_configuration *c = &p->raft.configuration;
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->n && n < PUMP_SERVERS_MAX; i++) {
+        const struct raft_server *s = &c->servers[i];
+        if (s->id == p->config.id)
+            continue;
+        struct pump_peer *o = &out[n++];
+        *o = (struct pump_peer){.id = s->id, .voter = s->role == RAFT_VOTER};
+        (void)snprintf(o->address, sizeof o->address, "%s", s->address);
+        raft_index match;
+        if (raft_match_index(&p->raft, s->id, &match) == 0)
+            o->match = match;
+        const struct peer *known = find_peer(p, s->id);
+        if (known) {
+            o->heard_ms = known->heard_ms;
+            o->clock_us = known->clock_us;
+            o->clock_here_us = known->clock_here_us;
+        }
+    }
+    return n;
+}
+
+void pump_stats(const struct pump *p, struct pump_stats *out)
+{
+    *out = p->stats;
+    out->tail_bytes = p->tail.bytes;
+    out->appends_in_hand = p->appends.n;
+}
+
+int pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t out[ENTRY_CONF_MAX])
+{
+    struct raft_configuration c;
+    struct raft_buffer buf;
+    if (n == 0 || n > PUMP_SERVERS_MAX)
+        return -EINVAL;
+    raft_configuration_init(&c);
+    int rv = 0;
+    for (unsigned i = 0; i < n && rv == 0; i++)
+        if (servers[i].id == 0 || strlen(servers[i].address) >= PUMP_ADDRESS_MAX ||
+            raft_configuration_add(&c, servers[i].id, servers[i].address, RAFT_VOTER) != 0)
+            rv = -EINVAL;
+    if (rv == 0 && raft_configuration_encode(&c, &buf) != 0)
+        rv = -ENOMEM;
+    raft_configuration_close(&c);
+    if (rv)
+        return rv;
+    rv = buf.len <= ENTRY_CONF_MAX ? (int)buf.len : -EINVAL;
+    if (rv > 0)
+        memcpy(out, buf.base, buf.len);
+    raft_free(buf.base);
+    return rv;
+}
