@@ -280,6 +280,6 @@ void http_tls_session_free(struct http_tls_session *session)
 {
     if (!session)
         return;
-    explicit_bzero(&session->server, sizeof session->server); /* traffic keys */
+    explicit_bzero(session, sizeof *session); /* traffic keys, clear text */
     free(session);
 }

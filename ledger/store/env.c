@@ -82,7 +82,7 @@ static int look_at_meta(const uint8_t *page, uint32_t *psize, uint64_t *top_root
     if (magic != META_MAGIC || version != META_VERSION)
         return -1;
     memcpy(psize, page + META_HEAD + META_PSIZE_AT, 4);
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         uint64_t root;
         memcpy(&root, page + META_HEAD + META_FREE_AT + i * META_TABLE_SIZE + META_ROOT_AT, 8);
         if (root != UINT64_MAX && root > *top_root)
