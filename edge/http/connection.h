@@ -24,6 +24,7 @@ enum {
     LINGER_MS = 2000,            /* after our end of stream: read and discard this long */
     SWEEP_MS = 100,              /* how late a deadline can be noticed */
     LISTEN_BACKLOG = 1024,
+    PROTOCOL_BYTES = 5, /* "HTTP/" */
 };
 
 /* See connection.c for the drawing and the table of moves. */
@@ -87,8 +88,11 @@ struct edge_http_request {
 
 struct http_parser {
     llhttp_t ll;
-    size_t head_bytes;     /* given to llhttp for this head */
-    size_t overhead_bytes; /* chunk extensions and trailers */
+    size_t head_bytes;         /* given to llhttp for this head */
+    size_t overhead_bytes;     /* chunk extensions and trailers */
+    const char *feed;          /* start of the bytes being parsed */
+    char tail[PROTOCOL_BYTES]; /* the bytes before them, until the version is seen */
+    bool version_seen;
     unsigned transfer_encodings;
     bool url_complete;
     bool in_field;

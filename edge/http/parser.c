@@ -63,6 +63,34 @@ static int on_url_complete(llhttp_t *ll)
     return head_add(c, "", 1);
 }
 
+/* llhttp takes RTSP/1.0 and ICE/1.0 for some methods and does not say which it saw: look at the
+ * bytes before the version's digits. */
+static int on_version(llhttp_t *ll, const char *p, size_t n)
+{
+    static const char HTTP[] = "HTTP/";
+    struct http_connection *c = connection_of(ll);
+    struct http_parser *parser = &c->parser;
+    (void)n;
+    if (parser->version_seen)
+        return 0;
+    parser->version_seen = true;
+    size_t here = (size_t)(p - parser->feed);
+    here = here < PROTOCOL_BYTES ? here : PROTOCOL_BYTES;
+    size_t before = PROTOCOL_BYTES - here;
+    if (memcmp(parser->tail + here, HTTP, before) != 0 ||
+        memcmp(p - here, HTTP + before, here) != 0)
+        return refuse(c, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+    return 0;
+}
+
+/* Keeps the last bytes of a fed piece for on_version. */
+static void keep_tail(struct http_parser *parser, const char *p, size_t n)
+{
+    size_t added = n < PROTOCOL_BYTES ? n : PROTOCOL_BYTES;
+    memmove(parser->tail, parser->tail + added, PROTOCOL_BYTES - added);
+    memcpy(parser->tail + PROTOCOL_BYTES - added, p + n - added, added);
+}
+
 static int on_field(llhttp_t *ll, const char *p, size_t n)
 {
     struct http_connection *c = connection_of(ll);
@@ -203,6 +231,7 @@ static int on_complete(llhttp_t *ll)
 static const llhttp_settings_t SETTINGS = {
     .on_url = on_url,
     .on_url_complete = on_url_complete,
+    .on_version = on_version,
     .on_header_field = on_field,
     .on_header_field_complete = on_field_complete,
     .on_header_value = on_value,
@@ -264,8 +293,11 @@ size_t http_parser_feed(struct http_connection *c, const char *p, size_t n,
         n = n < room ? n : room;
         parser->head_bytes += n;
     }
+    parser->feed = p;
     llhttp_errno_t code = llhttp_execute(&parser->ll, p, n);
     if (code == HPE_OK) {
+        if (!parser->version_seen)
+            keep_tail(parser, p, n);
         bool full = in_head(c) && parser->head_bytes == c->server->config.limits.head_bytes;
         *outcome = full ? head_too_large(c) : HTTP_PARSE_MORE;
         return n;

@@ -3,7 +3,7 @@
  * LF, obs-fold, blanks around names, control bytes, duplicate or odd Content-Length, Content-Length
  * with Transfer-Encoding, data after a final coding). Pure functions of the head; no I/O.
  *
- *  version    1.0 or 1.1, else 505
+ *  version    HTTP/1.0 or HTTP/1.1, else 505 (llhttp also knows RTSP and ICE: see parser.c)
  *  method     CONNECT and TRACE: 405 (400 if CONNECT's target is no host:port)
  *  target     origin form, absolute form with http(s), or * for OPTIONS; no fragment
  *  Host       exactly one on 1.1, at most one on 1.0; a valid host[:port]; same for the URL's own
@@ -45,7 +45,7 @@ static bool ip6_is_valid(const char *p, size_t len)
     return inet_pton(AF_INET6, text, &addr) == 1;
 }
 
-/* Labels of letters, digits, '-' and '_' with single dots between; one dot may end the name. */
+/* RFC 3986's reg-name, and no empty label: single dots between labels, one may end the name. */
 static bool name_is_valid(const char *p, size_t len)
 {
     bool in_label = false;
@@ -57,8 +57,12 @@ static bool name_is_valid(const char *p, size_t len)
             if (!in_label)
                 return false;
             in_label = false;
-        } else if (ch < 0x80 && (isalnum(ch) || ch == '-' || ch == '_')) {
+        } else if (ch < 0x80 && (isalnum(ch) || strchr("-_~!$&'()*+,;=", ch))) {
             in_label = true;
+        } else if (ch == '%' && len - i > 2 && isxdigit((unsigned char)p[i + 1]) &&
+                   isxdigit((unsigned char)p[i + 2])) {
+            in_label = true;
+            i += 2;
         } else {
             return false;
         }

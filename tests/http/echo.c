@@ -4,7 +4,7 @@
  *
  *   http-echo [--tls CHAIN KEY] [--LIMIT N ...]     LIMIT: head-ms body-ms idle-ms write-ms
  *                                                   body-bytes body-total-bytes connections
- *   any path           JSON of what arrived: method, path, query, host, body length, fields
+ *   any path           JSON of what arrived: method, path, query, host, body in hex, fields
  *   /body              the body back
  *   /wait              holds the request until the client goes or /release comes
  *   /release           answers one held request with 200
@@ -24,7 +24,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { HELD_MAX = 4096, REPORT_BYTES = 65536 };
+enum { HELD_MAX = 4096, REPORT_BYTES = 65536, SHOWN_BODY_BYTES = 4096 };
 
 struct echo {
     uv_loop_t loop;
@@ -131,12 +131,15 @@ static void report(struct edge_http_request *req)
 {
     static char text[REPORT_BYTES];
     size_t len;
-    edge_http_request_body(req, &len);
+    const char *body = edge_http_request_body(req, &len);
+    char hex[2 * SHOWN_BODY_BYTES + 1] = "";
+    for (size_t i = 0; i < len && i < SHOWN_BODY_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)body[i]);
     int n = snprintf(text, sizeof text,
-                     "method=%s\npath=%s\nquery=%s\nhost=%s\npeer=%s\ntls=%d\nlen=%zu\n\n",
+                     "method=%s\npath=%s\nquery=%s\nhost=%s\npeer=%s\ntls=%d\nlen=%zu\nbody=%s\n\n",
                      edge_http_request_method_name(req), edge_http_request_path(req),
                      edge_http_request_query(req), edge_http_request_host(req),
-                     edge_http_request_peer(req), edge_http_request_is_tls(req), len);
+                     edge_http_request_peer(req), edge_http_request_is_tls(req), len, hex);
     report_fields(req, text + n, sizeof text - (size_t)n);
     reply_text(req, 200, text);
 }
