@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/sim/pump_world.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Election safety and leader completeness. */
+void check_leader(struct node *n, uint64_t term)
+{
+    struct world *w = n->w;
+    if (term >= TERMS_MAX)
+        world_fail(w, "terms exploded");
+    if (w->leader_of[term] && w->leader_of[term] != n->id)
+        world_fail(w, "TWO LEADERS of term %" PRIu64 ": n%d and n%d", term, w->leader_of[term],
+                   n->id);
+    w->leader_of[term] = n->id;
+    w->counters.elections++;
+    world_say(w, "n%d leads term %" PRIu64, n->id, term);
+    for (uint64_t i = n->applied + 1; i <= w->committed; i++)
+        if (w->committed_in[i] < term && pump_term_of(n->pump, i) != w->commit_term[i])
+            world_fail(w,
+                       "LEADER COMPLETENESS: n%d, leader of term %" PRIu64 ", lacks entry %" PRIu64
+                       ", committed in term %" PRIu64,
+                       n->id, term, i, w->committed_in[i]);
+}
+
+static unsigned durable_copies(struct world *w, uint64_t index, uint64_t term)
+{
+    unsigned copies = 0;
+    for (int i = 1; i <= w->n; i++)
+        copies += w->node[i].last >= index && w->node[i].log[index].term == term;
+    return copies;
+}
+
+/* What a node calls committed is on a majority's disks, and is the same everywhere. */
+void check_commit(struct node *n)
+{
+    struct world *w = n->w;
+    uint64_t commit = pump_commit_index(n->pump);
+    for (; n->checked < commit; n->checked++) {
+        uint64_t i = n->checked + 1, term = pump_term_of(n->pump, i);
+        if (term == 0)
+            world_fail(w, "n%d commits entry %" PRIu64 " that it does not hold", n->id, i);
+        if (i <= w->committed) {
+            if (w->commit_term[i] != term)
+                world_fail(w,
+                           "STATE MACHINE SAFETY: n%d commits %" PRIu64 " of term %" PRIu64
+                           ", but it was of term %" PRIu64,
+                           n->id, i, term, w->commit_term[i]);
+            continue;
+        }
+        unsigned copies = durable_copies(w, i, term);
+        if (i > 1 && copies <= (unsigned)w->n / 2)
+            world_fail(w, "DURABILITY: n%d commits %" PRIu64 " with %u durable copies of %d", n->id,
+                       i, copies, w->n);
+        w->committed = i;
+        w->commit_term[i] = term;
+        w->committed_in[i] = pump_term(n->pump);
+        w->counters.commits++;
+    }
+}
+
+static uint64_t mix(uint64_t hash, const struct record *r)
+{
+    return (hash ^ r->id ^ (r->term << 40) ^ ((uint64_t)r->kind << 60)) * UINT64_C(0x100000001B3);
+}
+
+/* Every node applies the same entries, in order, once per life after its checkpoint. */
+void check_apply(struct node *n, const struct log_entry *e)
+{
+    struct world *w = n->w;
+    struct record r = {.term = e->term, .kind = e->kind, .len = e->len};
+    if (e->kind == ENTRY_COMMAND)
+        memcpy(&r.id, e->data, sizeof r.id);
+    if (e->index != n->applied + 1)
+        world_fail(w, "n%d applies %" PRIu64 " after %" PRIu64, n->id, e->index, n->applied);
+    if (e->index > n->last || n->log[e->index].term != e->term || n->log[e->index].id != r.id)
+        world_fail(w, "n%d applies entry %" PRIu64 " that its disk does not hold", n->id, e->index);
+    if (e->index <= w->applied) {
+        const struct record *t = &w->truth[e->index];
+        if (t->term != r.term || t->id != r.id || t->kind != r.kind || t->len != r.len)
+            world_fail(w, "APPLIED DIFFERS: n%d at %" PRIu64 ": id %" PRIu64 " for %" PRIu64, n->id,
+                       e->index, r.id, t->id);
+    } else {
+        w->applied = e->index;
+        w->truth[e->index] = r;
+        w->truth_hash[e->index] = mix(w->truth_hash[e->index - 1], &r);
+    }
+    n->hash = mix(n->hash, &r);
+    n->applied = e->index;
+    if (n->hash != w->truth_hash[e->index])
+        world_fail(w, "STATE DIFFERS: n%d at %" PRIu64, n->id, e->index);
+}
+
+/* Log matching, on the disks. */
+void check_logs(struct world *w)
+{
+    for (int a = 1; a <= w->n; a++)
+        for (int b = a + 1; b <= w->n; b++) {
+            struct node *x = &w->node[a], *y = &w->node[b];
+            bool match = false;
+            for (uint64_t i = x->last < y->last ? x->last : y->last; i > 0; i--) {
+                match |= x->log[i].term == y->log[i].term;
+                if (match && (x->log[i].term != y->log[i].term || x->log[i].id != y->log[i].id))
+                    world_fail(w, "LOG MATCHING: n%d and n%d at %" PRIu64, a, b, i);
+            }
+        }
+}
+
+void check_liveness(struct world *w, uint64_t committed_before)
+{
+    struct node *leader = NULL;
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].pump && pump_role(w->node[i].pump) == PUMP_LEADER &&
+            (!leader || pump_term(w->node[i].pump) > pump_term(leader->pump)))
+            leader = &w->node[i];
+    if (!leader)
+        world_fail(w, "LIVENESS: no leader long after the heal");
+    if (w->committed < committed_before + 20 && w->committed < LOG_MAX - 400)
+        world_fail(w, "LIVENESS: %" PRIu64 " committed at the heal, %" PRIu64 " at the end",
+                   committed_before, w->committed);
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].pump && w->node[i].applied + 100 < leader->applied)
+            world_fail(w, "LIVENESS: n%d applied %" PRIu64 ", the leader %" PRIu64, i,
+                       w->node[i].applied, leader->applied);
+}
