@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reserve + settle cycles: one thread's load, with a ledger client of its own.
+ *
+ *   free --due--> reserving --OK--> settling --answer--> free
+ *                     '--- refused, unknown ---------------^
+ */
+#ifndef HOLDFAST_BENCH_CYCLE_H
+#define HOLDFAST_BENCH_CYCLE_H
+
+#include "tools/bench/figures.h"
+#include "tools/bench/population.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+enum cycle_latency { CYCLE_RESERVE, CYCLE_SETTLE, CYCLE_WHOLE, CYCLE_LATENCIES };
+
+struct cycle_load {
+    const struct bench_options *o;
+    const struct population *population;
+    struct link_config link;
+    uint32_t price_version;
+    uint64_t start_ns;
+    FILE *record; /* NULL: none; stdio's lock serves all threads */
+    const volatile sig_atomic_t *stop;
+};
+
+/* What one thread found; merged by the main thread. */
+struct cycle_figures {
+    struct histogram latency[CYCLE_LATENCIES];
+    uint64_t begun, done, longest_gap_ns;
+    uint64_t reserve[PROTO_CODE_COUNT], settle[PROTO_CODE_COUNT];
+    uint64_t unknown, unavailable, refused, duplicates, unfinished;
+    char error[256]; /* "": ran */
+};
+
+/* Runs one thread's share to its end. */
+void cycle_run(const struct cycle_load *load, unsigned thread, struct cycle_figures *f);
+
+#endif

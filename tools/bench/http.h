@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Calls to an edge: what the plain loop (http_plain.c: sockets, epoll, llhttp) and the TLS loop
+ * (http_tls.c: libcurl) share. One thread each with connections of its own.
+ */
+#ifndef HOLDFAST_BENCH_HTTP_H
+#define HOLDFAST_BENCH_HTTP_H
+
+#include "tools/bench/figures.h"
+
+#include <netdb.h>
+#include <signal.h>
+#include <stddef.h>
+
+enum http_latency { HTTP_WHOLE, HTTP_FIRST, HTTP_GAP, HTTP_LATENCIES };
+
+struct http_load {
+    const struct bench_options *o;
+    bool tls;
+    char url[600]; /* whole, with the path */
+    char host[256], port[8], path[300];
+    const struct addrinfo *address; /* plain only */
+    char *key, *body;
+    size_t body_n;
+    char *request; /* head and body, as sent on a plain connection */
+    size_t request_n;
+    uint64_t start_ns;
+    const volatile sig_atomic_t *stop;
+};
+
+struct http_figures {
+    struct histogram latency[HTTP_LATENCIES];
+    uint64_t begun, done, longest_gap_ns, last_ok_ns;
+    uint64_t status[600]; /* 0: none of the others */
+    uint64_t connect_failed, broken, bad_answer, timeouts, unfinished;
+    char error[256]; /* "": ran */
+};
+
+void http_plain_run(const struct http_load *load, unsigned thread, struct http_figures *f);
+void http_tls_run(const struct http_load *load, unsigned thread, struct http_figures *f);
+
+/* One call came back whole. */
+void http_answered(struct http_figures *f, const struct load_schedule *s, unsigned status,
+                   uint64_t due_ns, uint64_t now_ns);
+/* Connections of this thread's share. */
+unsigned http_share(const struct bench_options *o, unsigned thread);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `holdfast-bench http`: the request, the threads, the figures.
+ */
+#include "tools/bench/http.h"
+#include "tools/bench/mode.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 16 * 1024 * 1024, KEY_MAX = 256 };
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+static int fail(const char *what, const char *why)
+{
+    (void)fprintf(stderr, "holdfast-bench: %s: %s\n", what, why);
+    return BENCH_FAILED;
+}
+
+void http_answered(struct http_figures *f, const struct load_schedule *s, unsigned status,
+                   uint64_t due_ns, uint64_t now_ns)
+{
+    bool ok = status >= 200 && status < 300;
+    if (due_ns >= s->measure_ns)
+        f->status[status < 600 ? status : 0]++;
+    if (ok && due_ns >= s->measure_ns) {
+        histogram_add(&f->latency[HTTP_WHOLE], now_ns - due_ns);
+        if (f->last_ok_ns >= s->measure_ns && now_ns - f->last_ok_ns > f->longest_gap_ns)
+            f->longest_gap_ns = now_ns - f->last_ok_ns;
+    }
+    if (ok) {
+        f->last_ok_ns = now_ns;
+        if (now_ns >= s->measure_ns && now_ns < s->end_ns)
+            f->done++;
+    }
+}
+
+unsigned http_share(const struct bench_options *o, unsigned thread)
+{
+    return o->clients / o->threads + (thread < o->clients % o->threads);
+}
+
+/* A whole file, NUL-terminated. */
+static char *read_file(const char *path, size_t max, size_t *n)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return NULL;
+    char *p = malloc(max + 1);
+    *n = p ? fread(p, 1, max + 1, f) : 0;
+    bool bad = !p || ferror(f) || *n > max;
+    (void)fclose(f);
+    if (bad) {
+        free(p);
+        errno = EFBIG;
+        return NULL;
+    }
+    p[*n] = '\0';
+    return p;
+}
+
+/* http[s]://HOST[:PORT][/PATH] */
+static int split_url(struct http_load *l)
+{
+    const char *s = l->o->url;
+    if (strncmp(s, "http://", 7) == 0) {
+        s += 7;
+    } else if (strncmp(s, "https://", 8) == 0) {
+        l->tls = true;
+        s += 8;
+    } else {
+        return fail("--url", "wants http://HOST:PORT or https://HOST:PORT");
+    }
+    size_t n = strcspn(s, "/");
+    const char *path = s[n] && s[n + 1] ? s + n : "/v1/chat/completions";
+    size_t host_n = s[0] == '[' ? strcspn(s, "]") + 1 : strcspn(s, ":/");
+    bool port = s[host_n] == ':';
+    if (host_n == 0 || host_n > n || n - host_n > 6 || host_n >= sizeof l->host ||
+        strlen(path) >= sizeof l->path)
+        return fail("--url", "cannot be read");
+    bool v6 = s[0] == '[';
+    (void)snprintf(l->host, sizeof l->host, "%.*s", (int)(host_n - (v6 ? 2 : 0)), s + (v6 ? 1 : 0));
+    (void)snprintf(l->port, sizeof l->port, "%.*s", port ? (int)(n - host_n - 1) : 2,
+                   port ? s + host_n + 1 : (l->tls ? "443" : "80"));
+    (void)snprintf(l->path, sizeof l->path, "%s", path);
+    (void)snprintf(l->url, sizeof l->url, "%s://%.*s%s", l->tls ? "https" : "http", (int)n, s,
+                   path);
+    return 0;
+}
+
+static int read_key(struct http_load *l)
+{
+    size_t n = 0;
+    const char *given = getenv("HOLDFAST_API_KEY");
+    if (l->o->key_file)
+        l->key = read_file(l->o->key_file, KEY_MAX, &n);
+    else
+        l->key = strdup(given ? given : "");
+    if (!l->key)
+        return fail(l->o->key_file ? l->o->key_file : "key", strerror(errno));
+    l->key[strcspn(l->key, " \r\n")] = '\0';
+    if (!*l->key || strlen(l->key) > KEY_MAX)
+        return fail("API key", "none: --key-file or HOLDFAST_API_KEY");
+    return 0;
+}
+
+static int make_request(struct http_load *l)
+{
+    char *chat = NULL;
+    if (l->o->body_file) {
+        l->body = read_file(l->o->body_file, BODY_MAX, &l->body_n);
+        if (!l->body)
+            return fail(l->o->body_file, strerror(errno));
+    } else {
+        int n = asprintf(&chat,
+                         "{\"model\":\"%s\",\"max_tokens\":64,%s\"messages\":[{\"role\":\"user\","
+                         "\"content\":\"Say hello.\"}]}",
+                         l->o->model, l->o->stream ? "\"stream\":true," : "");
+        if (n < 0)
+            return fail("request", "no memory");
+        l->body = chat;
+        l->body_n = (size_t)n;
+    }
+    char *head = NULL;
+    bool v6 = strchr(l->host, ':') != NULL;
+    int n = asprintf(&head,
+                     "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+                     l->path, v6 ? "[" : "", l->host, v6 ? "]" : "", l->port, l->key, l->body_n);
+    l->request = n < 0 ? NULL : malloc((size_t)n + l->body_n);
+    if (!l->request) {
+        free(n < 0 ? NULL : head);
+        return fail("request", "no memory");
+    }
+    memcpy(l->request, head, (size_t)n);
+    memcpy(l->request + n, l->body, l->body_n);
+    l->request_n = (size_t)n + l->body_n;
+    free(head);
+    return 0;
+}
+
+/* ---- threads ---- */
+
+struct worker {
+    const struct http_load *load;
+    unsigned number;
+    struct http_figures *figures;
+    pthread_t thread;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    if (w->load->tls)
+        http_tls_run(w->load, w->number, w->figures);
+    else
+        http_plain_run(w->load, w->number, w->figures);
+    return NULL;
+}
+
+static void add(struct figures *f, const struct http_figures *h)
+{
+    char name[48];
+    f->begun += h->begun;
+    f->done += h->done;
+    if (h->longest_gap_ns > f->longest_gap_ns)
+        f->longest_gap_ns = h->longest_gap_ns;
+    for (int i = 0; i < HTTP_LATENCIES; i++)
+        histogram_merge(&f->latency[i].h, &h->latency[i]);
+    for (unsigned i = 0; i < 600; i++) {
+        (void)snprintf(name, sizeof name, "status %u", i);
+        figures_count(f, name, h->status[i]);
+    }
+    figures_count(f, "connect failed", h->connect_failed);
+    figures_count(f, "connection broken", h->broken);
+    figures_count(f, "answer not understood", h->bad_answer);
+    figures_count(f, "timeout", h->timeouts);
+    figures_count(f, "unfinished", h->unfinished);
+}
+
+static int run_threads(struct http_load *l, struct figures *f)
+{
+    struct worker *w = calloc(l->o->threads, sizeof *w);
+    if (!w)
+        return fail("threads", "no memory");
+    int rv = 0;
+    unsigned n = 0;
+    l->start_ns = load_now_ns();
+    for (; n < l->o->threads; n++) {
+        w[n] = (struct worker){.load = l, .number = n};
+        w[n].figures = calloc(1, sizeof *w[n].figures);
+        if (w[n].figures)
+            for (int i = 0; i < HTTP_LATENCIES; i++)
+                histogram_init(&w[n].figures->latency[i]);
+        if (!w[n].figures || pthread_create(&w[n].thread, NULL, work, &w[n]) != 0) {
+            free(w[n].figures);
+            stop = 1;
+            rv = fail("threads", "cannot be started");
+            break;
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        (void)pthread_join(w[i].thread, NULL);
+        if (rv == 0 && w[i].figures->error[0])
+            rv = fail("http", w[i].figures->error);
+        add(f, w[i].figures);
+        free(w[i].figures);
+    }
+    free(w);
+    return rv;
+}
+
+static int measure(struct http_load *l)
+{
+    static const char *const names[] = {"call", "first chunk", "chunk gap"};
+    struct figures *f = figures_new("calls");
+    if (!f)
+        return fail("figures", "no memory");
+    for (int i = 0; i < (l->o->stream ? HTTP_LATENCIES : 1); i++)
+        f->latency[i].name = names[i];
+    f->seconds = l->o->seconds;
+    struct sigaction act = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &act, NULL);
+    (void)sigaction(SIGTERM, &act, NULL);
+    int rv = run_threads(l, f);
+    double ran = (double)(load_now_ns() - l->start_ns) / 1e9 - l->o->warmup;
+    if (stop && ran > 0 && ran < l->o->seconds)
+        f->seconds = ran;
+    figures_print(f, l->o);
+    if (rv == 0 && f->done == 0)
+        rv = BENCH_NOTHING;
+    free(f);
+    return rv;
+}
+
+int bench_http(const struct bench_options *o)
+{
+    struct http_load l = {.o = o, .stop = &stop};
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
+    int rv = split_url(&l);
+    if (rv == 0)
+        rv = read_key(&l);
+    if (rv == 0)
+        rv = make_request(&l);
+    if (rv == 0 && !l.tls) {
+        int bad = getaddrinfo(l.host, l.port, &hints, &found);
+        if (bad)
+            rv = fail(l.host, gai_strerror(bad));
+        l.address = found;
+    }
+    if (rv == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        rv = fail("libcurl", "cannot be started");
+    if (rv == 0) {
+        rv = measure(&l);
+        curl_global_cleanup();
+    }
+    if (found)
+        freeaddrinfo(found);
+    free(l.request);
+    free(l.body);
+    free(l.key);
+    return rv;
+}
