@@ -6,27 +6,42 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-bool guard_stale_reply(const struct raft_message *request, struct raft_message *reply,
-                       uint64_t own_last)
+/* Is it the reply to a request of an older term? What it turned down: *rejected. */
+static bool is_stale(const struct raft_message *request, const struct raft_message *reply,
+                     uint64_t *rejected)
 {
-    struct raft_append_entries_result *r = &reply->append_entries_result;
-    uint64_t term, rejected;
+    uint64_t term;
     if (reply->type != RAFT_APPEND_ENTRIES_RESULT || !request)
         return false;
     if (request->type == RAFT_APPEND_ENTRIES) {
         term = request->append_entries.term;
-        rejected = request->append_entries.prev_log_index;
+        *rejected = request->append_entries.prev_log_index;
     } else if (request->type == RAFT_INSTALL_SNAPSHOT) {
         term = request->install_snapshot.term;
-        rejected = request->install_snapshot.last_index;
+        *rejected = request->install_snapshot.last_index;
     } else {
         return false;
     }
-    if (term >= r->term)
+    return term < reply->append_entries_result.term;
+}
+
+bool guard_stale_reply(const struct raft_message *request, struct raft_message *reply,
+                       uint64_t own_last)
+{
+    struct raft_append_entries_result *r = &reply->append_entries_result;
+    uint64_t rejected;
+    if (!is_stale(request, reply, &rejected))
         return false;
     r->rejected = rejected > 0 ? rejected : 1;
     r->last_log_index = least(own_last, r->rejected - 1);
     return true;
+}
+
+void guard_stale_reply_undone(const struct raft_message *request, struct raft_message *reply)
+{
+    uint64_t rejected;
+    if (is_stale(request, reply, &rejected))
+        reply->append_entries_result.last_log_index = UINT32_MAX;
 }
 
 bool guard_order(uint64_t *last_incarnation, uint64_t *last_sequence, uint64_t incarnation,

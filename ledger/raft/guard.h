@@ -20,6 +20,8 @@ struct guard_append {
  * what no majority has. Make it the rejection it is. True if `reply` was rewritten. */
 bool guard_stale_reply(const struct raft_message *request, struct raft_message *reply,
                        uint64_t own_last);
+/* Simulator only: the engine's reply as it stands, with a number memory may well hold. */
+void guard_stale_reply_undone(const struct raft_message *request, struct raft_message *reply);
 
 /* 2. Order. The engine takes an overtaken or repeated message at its word: an old success or an
  * old vote counts again. True if the message is newer than all before it from this sender. */

@@ -149,8 +149,10 @@ static struct raft_entry *entries_for_start(const struct log_recovered *r, uint6
 static int check_recovered(struct pump *p, const struct log_recovered *r)
 {
     uint64_t first = term_runs_first(&r->runs);
-    if (r->term == 0 || (r->runs.n == 0 && r->applied_index == 0))
-        return pump_die(p, "no log and no state: the node was never initialised");
+    if (r->runs.n == 0 && r->applied_index == 0)
+        return 0; /* joins: knows nothing, stays follower until a leader sends it the log */
+    if (r->term == 0)
+        return pump_die(p, "a log, but no term");
     if (r->runs.n > 0 && (first > r->applied_index + 1 || r->runs.last < r->applied_index))
         return pump_die(p, "the log does not reach the state");
     if (r->runs.n > 0 && r->runs.last - first >= UINT32_MAX)

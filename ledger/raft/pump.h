@@ -98,7 +98,7 @@ struct pump;
 struct pump *pump_new(const struct pump_config *config, const struct pump_io *io);
 void pump_free(struct pump *p);
 
-/* From disk. May already submit entries and apply (a cluster of one). */
+/* From disk; an empty log is a node that joins. May already apply (a cluster of one). */
 __attribute__((warn_unused_result)) int pump_start(struct pump *p, struct pump_now now,
                                                    const struct log_recovered *r);
 /* Bytes of one message as a peer sent them; a bad one is dropped and counted (returns 0). */

@@ -118,7 +118,9 @@ int pump_send_messages(struct pump *p, const struct raft_update *u,
     p->body_valid = false;
     for (unsigned i = 0; i < u->messages.n && rv == 0; i++) {
         struct raft_message *m = &u->messages.batch[i];
-        if (!(off & PUMP_GUARD_STALE_REPLY) && guard_stale_reply(request, m, p->runs.last))
+        if (off & PUMP_GUARD_STALE_REPLY)
+            guard_stale_reply_undone(request, m);
+        else if (guard_stale_reply(request, m, p->runs.last))
             p->stats.stale_replies++;
         if (!(off & PUMP_GUARD_PRE_VOTE))
             guard_pre_vote(m, raft_current_term(&p->raft));

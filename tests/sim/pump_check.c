@@ -37,6 +37,9 @@ void check_commit(struct node *n)
 {
     struct world *w = n->w;
     uint64_t commit = pump_commit_index(n->pump);
+    if (commit < n->checked)
+        world_fail(w, "COMMIT WENT BACK: n%d from %" PRIu64 " to %" PRIu64, n->id, n->checked,
+                   commit);
     for (; n->checked < commit; n->checked++) {
         uint64_t i = n->checked + 1, term = pump_term_of(n->pump, i);
         if (term == 0)

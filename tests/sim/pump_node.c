@@ -129,6 +129,9 @@ static void on_send(void *ctx, uint64_t peer, const void *head, size_t head_len,
     if (n->dying || w->cut[n->id][peer] ||
         (w->faults && sim_permille(&w->random, w->drop_permille)))
         return;
+    /* A node that has nothing yet is kept so for a while: the rarest replies come from there. */
+    if (w->faults && w->node[peer].last == 0 && sim_permille(&w->random, 800))
+        return;
     struct message_in_flight *m = world_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
     m->len = head_len + body_len;

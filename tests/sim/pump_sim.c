@@ -110,7 +110,8 @@ static void heal(struct world *w)
 {
     w->faults = false;
     memset(w->cut, 0, sizeof w->cut);
-    int down = sim_permille(&w->random, 300) ? any(w)->id : 0; /* a minority may stay away */
+    /* A minority may stay away; but one that never had a configuration cannot vote either. */
+    int down = sim_permille(&w->random, 300) && w->node[w->n].last > 0 ? any(w)->id : 0;
     world_say(w, "heal, n%d stays down", down);
     for (int i = 1; i <= w->n; i++)
         if (i != down)
@@ -139,8 +140,11 @@ static void boot(struct world *w)
         n->log[1] = (struct record){
             .term = 1, .kind = ENTRY_CHANGE, .len = (uint32_t)len, .conf_len = (uint32_t)len};
         memcpy(n->log[1].conf, conf, (size_t)len);
-        node_start(n);
     }
+    if (sim_permille(&w->random, 500)) /* one that joins with nothing */
+        w->node[w->n].last = 0;
+    for (int i = 1; i <= w->n; i++)
+        node_start(&w->node[i]);
 }
 
 static void dispatch(struct world *w, const struct sim_event *e)
@@ -190,12 +194,12 @@ static void dispatch(struct world *w, const struct sim_event *e)
 static void run(struct world *w, uint64_t seed)
 {
     w->random.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 12345;
-    w->n = sim_permille(&w->random, 250) ? 5 : 3;
+    w->n = sim_permille(&w->random, 400) ? 5 : 3;
     w->drop_permille = w->repeat_permille = 20;
     w->faults = true;
     boot(w);
     sim_put(&w->events, 50, EVENT_CLIENT, 0, 0, NULL);
-    sim_put(&w->events, 700, EVENT_FAULT, 0, 0, NULL);
+    sim_put(&w->events, 300, EVENT_FAULT, 0, 0, NULL);
     uint64_t next_check = 0, committed = 0;
     while (w->events.n > 0) {
         struct sim_event e = sim_take(&w->events);
