@@ -95,9 +95,10 @@ static int read_file(const char *file, char **text, size_t *len)
         return -errno;
     char *bytes = malloc(PEM_FILE_BYTES_MAX + 2);
     int rv = bytes ? 0 : -ENOMEM;
+    errno = 0;
     size_t n = bytes ? fread(bytes, 1, PEM_FILE_BYTES_MAX + 1, in) : 0;
     if (rv == 0 && ferror(in))
-        rv = -EIO;
+        rv = errno ? -errno : -EIO;
     if (rv == 0 && n > PEM_FILE_BYTES_MAX)
         rv = -EFBIG;
     (void)fclose(in);

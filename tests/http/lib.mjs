@@ -36,7 +36,10 @@ export class Program {
   }
   async stop() {
     if (!this.exited) this.child.kill('SIGTERM');
-    return this.exit;
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), DEADLINE_MS);
+    const exit = await this.exit;
+    clearTimeout(timer);
+    return exit;
   }
   /** Resident memory in KiB. */
   async memory() {
@@ -110,10 +113,10 @@ export async function exchange(port, bytes) {
   raw.send(bytes);
   raw.finish();
   await raw.untilClosed();
-  return { answers: parseAnswers(raw.bytes), error: raw.error, bytes: raw.bytes };
+  return { get answers() { return parseAnswers(raw.bytes); }, error: raw.error, bytes: raw.bytes };
 }
 
-/** Splits answers with Content-Length or chunked bodies; what is left over stands in `rest`. */
+/** Splits answers whose bodies have a Content-Length (not those to HEAD, nor streams). */
 export function parseAnswers(bytes) {
   const answers = [];
   let at = 0;
