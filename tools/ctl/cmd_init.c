@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * holdfastctl init: a new cluster on disk: identity, operator token, certificates, configuration.
+ * Nothing is overwritten; what this run wrote is taken back when it fails.
+ */
+#include "tools/ctl/init.h"
+
+#include "tools/certs/store.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BASE_PORT = 7400, LIST_MAX = INIT_PORTS_MAX, LIST_TEXT_MAX = 4096 };
+
+/* ---- the plan ---- */
+/* A value that is written into an INI file as it is. */
+static int clean(struct ctl *c, const char *option, const char *text)
+{
+    size_t bad = text ? strcspn(text, ";#\"'\\ \t\r\n") : 0;
+    if (text && (text[0] == '\0' || text[bad] != '\0' || strlen(text) > 250))
+        return ctl_fail(c, CTL_USAGE, "usage", "--%s: no blanks, quotes, ';' or '#': '%s'", option,
+                        text);
+    return CTL_OK;
+}
+
+/* "a,b,c" into items, which point into `text`; -1: too many or an empty one. */
+static int split(char *text, const char *items[LIST_MAX])
+{
+    int n = 0;
+    for (char *save = NULL, *s = strtok_r(text, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
+        if (n == LIST_MAX)
+            return -1;
+        items[n++] = s;
+    }
+    return n;
+}
+
+static int plan_hosts(struct ctl *c, const struct ctl_args *a, struct init_plan *p,
+                      char text[LIST_TEXT_MAX])
+{
+    const char *host = ctl_arg(a, "host"), *list = ctl_arg(a, "node-hosts");
+    const char *items[LIST_MAX];
+    host = host ? host : "127.0.0.1";
+    p->edge_host = ctl_given(a, "edge-host") ? ctl_arg(a, "edge-host") : host;
+    for (unsigned i = 0; i < p->nodes; i++)
+        p->node_host[i] = host;
+    int rv = clean(c, "host", host);
+    if (rv == CTL_OK)
+        rv = clean(c, "edge-host", p->edge_host);
+    if (rv == CTL_OK)
+        rv = clean(c, "node-hosts", list);
+    if (rv != CTL_OK || !list)
+        return rv;
+    snprintf(text, LIST_TEXT_MAX, "%s", list);
+    if (split(text, items) != (int)p->nodes)
+        return ctl_fail(c, CTL_USAGE, "usage", "--node-hosts: %u names, one a node", p->nodes);
+    for (unsigned i = 0; i < p->nodes; i++)
+        p->node_host[i] = items[i];
+    return CTL_OK;
+}
+
+/* Ports of 127.0.0.1 that are free now; all are held until the last is found. */
+static int free_ports(uint16_t *ports, unsigned n)
+{
+    int fd[INIT_PORTS_MAX], rv = 0;
+    unsigned open = 0;
+    for (; open < n && rv == 0; open++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof at;
+        fd[open] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd[open] < 0 || bind(fd[open], (struct sockaddr *)&at, sizeof at) ||
+            getsockname(fd[open], (struct sockaddr *)&at, &len))
+            rv = -errno;
+        ports[open] = ntohs(at.sin_port);
+    }
+    while (open-- > 0)
+        if (fd[open] >= 0)
+            close(fd[open]);
+    return rv;
+}
+
+/* Peer and client port of each node in turn, then the edges'. */
+static int plan_ports(struct ctl *c, const struct ctl_args *a, struct init_plan *p)
+{
+    uint16_t ports[INIT_PORTS_MAX];
+    unsigned n = 2 * p->nodes + p->edges;
+    int64_t base = BASE_PORT;
+    const char *list = ctl_arg(a, "ports"), *items[LIST_MAX];
+    char text[LIST_TEXT_MAX];
+    bool apart = ctl_given(a, "node-hosts"); /* each node on its own machine: the same ports */
+    if (list && ctl_given(a, "base-port"))
+        return ctl_fail(c, CTL_USAGE, "usage", "--ports and --base-port exclude each other");
+    int rv = ctl_number(c, a, "base-port", 1, 65535 - (int64_t)n, &base);
+    if (rv != CTL_OK)
+        return rv;
+    for (unsigned i = 0; i < n; i++)
+        ports[i] = (uint16_t)(base + (apart && i < 2 * p->nodes ? i % 2
+                                      : apart                   ? 2 + i - 2 * p->nodes
+                                                                : i));
+    if (list && strcmp(list, "auto") == 0) {
+        rv = free_ports(ports, n);
+        if (rv)
+            return ctl_fail(c, CTL_USAGE, "ports", "no free ports: %s", strerror(-rv));
+    } else if (list) {
+        snprintf(text, sizeof text, "%s", list);
+        if (split(text, items) != (int)n)
+            return ctl_fail(c, CTL_USAGE, "usage",
+                            "--ports: %u numbers: peer and client of each node, then the edges", n);
+        for (unsigned i = 0; i < n; i++) {
+            char *end;
+            long v = strtol(items[i], &end, 10);
+            if (*end || v < 1 || v > 65535)
+                return ctl_fail(c, CTL_USAGE, "usage", "--ports: no port: '%s'", items[i]);
+            ports[i] = (uint16_t)v;
+        }
+    }
+    for (unsigned i = 0; i < p->nodes; i++) {
+        p->peer_port[i] = ports[2 * i];
+        p->client_port[i] = ports[2 * i + 1];
+    }
+    memcpy(p->edge_port, ports + 2 * p->nodes, p->edges * sizeof *ports);
+    return CTL_OK;
+}
+
+static int plan_provider(struct ctl *c, const struct ctl_args *a, struct init_plan *p)
+{
+    const char *url = ctl_arg(a, "provider-url"), *name = ctl_arg(a, "provider-name");
+    p->provider = name ? name : "openai";
+    p->provider_url = url ? url : "https://api.openai.com/v1";
+    p->provider_key_env = ctl_arg(a, "provider-key-env");
+    if (!url && !p->provider_key_env)
+        p->provider_key_env = "OPENAI_API_KEY";
+    p->trust_cost = ctl_given(a, "trust-cost");
+    p->plain_http = ctl_given(a, "plain-http");
+    int rv = clean(c, "provider-name", p->provider);
+    if (rv == CTL_OK)
+        rv = clean(c, "provider-url", p->provider_url);
+    if (rv == CTL_OK)
+        rv = clean(c, "provider-key-env", p->provider_key_env);
+    if (rv == CTL_OK && strncmp(p->provider_url, "http://", 7) != 0 &&
+        strncmp(p->provider_url, "https://", 8) != 0)
+        rv = ctl_fail(c, CTL_USAGE, "usage", "--provider-url: http:// or https://, not '%s'",
+                      p->provider_url);
+    return rv;
+}
+
+static int plan(struct ctl *c, const struct ctl_args *a, struct init_plan *p,
+                char hosts[LIST_TEXT_MAX])
+{
+    int64_t nodes = 3, edges = 2;
+    p->out = ctl_arg(a, "out");
+    p->data = ctl_given(a, "data") ? ctl_arg(a, "data") : "data";
+    int rv = ctl_number(c, a, "nodes", 1, LINK_NODES_MAX, &nodes);
+    if (rv == CTL_OK)
+        rv = ctl_number(c, a, "edges", 0, INIT_EDGES_MAX, &edges);
+    p->nodes = (unsigned)nodes;
+    p->edges = (unsigned)edges;
+    if (rv == CTL_OK)
+        rv = clean(c, "data", p->data);
+    if (rv == CTL_OK)
+        rv = plan_hosts(c, a, p, hosts);
+    if (rv == CTL_OK)
+        rv = plan_ports(c, a, p);
+    return rv == CTL_OK ? plan_provider(c, a, p) : rv;
+}
+
+/* ---- the files ---- */
+struct written {
+    const struct init_plan *plan;
+    char name[4 + LINK_NODES_MAX + INIT_EDGES_MAX][32];
+    unsigned n;
+    yyjson_mut_val *list;
+};
+
+static int fail_certs(struct ctl *c, const struct certs_error *why)
+{
+    return ctl_fail(c, CTL_USAGE, "files", "%s", why->text);
+}
+
+static int write_text(struct ctl *c, struct written *w, const char *name, const char *text,
+                      mode_t mode)
+{
+    struct certs_error why;
+    if (certs_store_write(w->plan->out, name, text, mode, false, &why))
+        return fail_certs(c, &why);
+    snprintf(w->name[w->n++], sizeof w->name[0], "%s", name);
+    yyjson_mut_arr_add_strcpy(c->doc, w->list, name);
+    return CTL_OK;
+}
+
+typedef void text_of(FILE *f, const struct init_plan *p, unsigned i);
+
+static void text_cluster(FILE *f, const struct init_plan *p, unsigned i)
+{
+    (void)i;
+    init_text_cluster(f, p);
+}
+static void text_ctl(FILE *f, const struct init_plan *p, unsigned i)
+{
+    (void)i;
+    init_text_ctl(f, p);
+}
+
+static int write_file(struct ctl *c, struct written *w, const char *name, text_of *fn, unsigned i)
+{
+    char text[INIT_TEXT_MAX] = "";
+    FILE *f = fmemopen(text, sizeof text, "w");
+    if (!f)
+        return ctl_fail(c, CTL_USAGE, "files", "%s: %s", name, strerror(errno));
+    fn(f, w->plan, i);
+    bool bad = fflush(f) != 0;
+    bad = fclose(f) != 0 || bad;
+    if (bad || strlen(text) >= sizeof text - 1)
+        return ctl_fail(c, CTL_USAGE, "files", "%s: too long", name);
+    return write_text(c, w, name, text, 0644);
+}
+
+static int write_files(struct ctl *c, struct written *w, const char *token)
+{
+    char name[32], line[PROTO_OPERATOR_TEXT_LEN + 2];
+    snprintf(line, sizeof line, "%s\n", token);
+    int rv = write_text(c, w, "operator.token", line, 0600);
+    explicit_bzero(line, sizeof line);
+    if (rv == CTL_OK)
+        rv = write_file(c, w, "cluster.conf", text_cluster, 0);
+    if (rv == CTL_OK)
+        rv = write_file(c, w, "ctl.conf", text_ctl, 0);
+    for (unsigned i = 1; rv == CTL_OK && i <= w->plan->nodes; i++) {
+        snprintf(name, sizeof name, "node-%u.conf", i);
+        rv = write_file(c, w, name, init_text_node, i);
+    }
+    for (unsigned i = 1; rv == CTL_OK && i <= w->plan->edges; i++) {
+        snprintf(name, sizeof name, "edge-%u.conf", i);
+        rv = write_file(c, w, name, init_text_edge, i);
+    }
+    return rv;
+}
+
+static int absent(struct ctl *c, const struct init_plan *p, const char *name)
+{
+    struct certs_error why;
+    int rv = certs_store_absent(p->out, name, &why);
+    if (rv == -EEXIST)
+        return ctl_fail(c, CTL_USAGE, "files", "%s/%s exists: init overwrites nothing", p->out,
+                        name);
+    return rv ? fail_certs(c, &why) : CTL_OK;
+}
+
+/* Is one of the files there already? */
+static int all_absent(struct ctl *c, const struct init_plan *p)
+{
+    static const char *const fixed[] = {"operator.token", "cluster.conf", "ctl.conf", "certs"};
+    char name[32];
+    int rv = CTL_OK;
+    for (unsigned i = 0; rv == CTL_OK && i < sizeof fixed / sizeof *fixed; i++)
+        rv = absent(c, p, fixed[i]);
+    for (unsigned i = 1; rv == CTL_OK && i <= p->nodes + p->edges; i++) {
+        bool node = i <= p->nodes;
+        snprintf(name, sizeof name, "%s-%u.conf", node ? "node" : "edge", node ? i : i - p->nodes);
+        rv = absent(c, p, name);
+    }
+    return rv;
+}
+
+/* The folder above the nodes' own ones; each node makes its own. */
+static int data_folder(struct ctl *c, const struct init_plan *p)
+{
+    char path[CERTS_PATH_MAX];
+    int n = p->data[0] == '/' ? snprintf(path, sizeof path, "%s", p->data)
+                              : snprintf(path, sizeof path, "%s/%s", p->out, p->data);
+    if (n >= (int)sizeof path)
+        return ctl_fail(c, CTL_USAGE, "usage", "--data: the path is too long");
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return ctl_fail(c, CTL_USAGE, "files", "%s: %s", path, strerror(errno));
+    return CTL_OK;
+}
+
+static int write_certs(struct ctl *c, const struct ctl_args *a, struct written *w)
+{
+    static struct certs_files files;
+    struct certs_error why;
+    const char *hosts[CERTS_HOSTS_MAX];
+    const char *items[LIST_MAX];
+    char dir[CERTS_PATH_MAX], text[LIST_TEXT_MAX];
+    struct certs_options options = {.dir = dir, .hosts = hosts, .days = CERTS_DAYS_DEFAULT};
+    snprintf(text, sizeof text, "%s", ctl_given(a, "web-hosts") ? ctl_arg(a, "web-hosts") : "");
+    int n = split(text, items);
+    if (n < 0 || n >= CERTS_HOSTS_MAX - 3)
+        return ctl_fail(c, CTL_USAGE, "usage", "--web-hosts: too many");
+    for (int i = 0; i < n; i++)
+        hosts[options.n_hosts++] = items[i];
+    const char *own = w->plan->edge_host;
+    if (strcmp(own, "127.0.0.1") != 0 && strcmp(own, "::1") != 0 && strcmp(own, "localhost") != 0 &&
+        strcmp(own, "0.0.0.0") != 0 && strcmp(own, "::") != 0)
+        hosts[options.n_hosts++] = own;
+    if (snprintf(dir, sizeof dir, "%s/certs", w->plan->out) >= (int)sizeof dir)
+        return ctl_fail(c, CTL_USAGE, "usage", "--out: the path is too long");
+    if (certs_layout_init(&options, (int)w->plan->nodes, (int)w->plan->edges, &files, &why))
+        return fail_certs(c, &why);
+    for (size_t i = 0; i < files.n; i++) {
+        char name[CERTS_FILE_MAX + 8];
+        snprintf(name, sizeof name, "certs/%s", files.name[i]);
+        yyjson_mut_arr_add_strcpy(c->doc, w->list, name);
+    }
+    return CTL_OK;
+}
+
+static void report(struct ctl *c, const struct init_plan *p, struct written *w)
+{
+    char text[300];
+    out_text(c, c->out, "dir", p->out);
+    out_uuid(c, c->out, "cluster", &p->cluster);
+    yyjson_mut_val *edges = out_list(c, "edges"), *ledger = out_list(c, "ledger");
+    for (unsigned i = 0; i < p->edges; i++) {
+        char url[320];
+        init_address(text, sizeof text, p->edge_host, p->edge_port[i]);
+        snprintf(url, sizeof url, "%s://%s", p->plain_http ? "http" : "https", text);
+        yyjson_mut_arr_add_strcpy(c->doc, edges, url);
+    }
+    for (unsigned i = 0; i < p->nodes; i++) {
+        init_address(text, sizeof text, p->node_host[i], p->client_port[i]);
+        yyjson_mut_arr_add_strcpy(c->doc, ledger, text);
+    }
+    if (c->json)
+        yyjson_mut_obj_add_val(c->doc, c->out, "files", w->list);
+}
+
+static int init(struct ctl *c, const struct ctl_args *a)
+{
+    static struct init_plan p;
+    static struct written w;
+    char hosts[LIST_TEXT_MAX], token[PROTO_OPERATOR_TEXT_LEN + 1];
+    struct certs_error why;
+    uint8_t random[32];
+    w = (struct written){.plan = &p, .list = yyjson_mut_arr(c->doc)};
+    int rv = plan(c, a, &p, hosts);
+    if (rv != CTL_OK)
+        return rv;
+    link_uuid7(&p.cluster);
+    link_random(p.seed.b, sizeof p.seed.b);
+    link_random(random, sizeof random);
+    proto_operator_make(random, token);
+    explicit_bzero(random, sizeof random);
+    proto_key_hash(proto_str_of(token), &p.operator_hash);
+    proto_sha256_of(p.operator_hash.b, sizeof p.operator_hash.b, &p.operator_hash);
+    if (certs_store_folder(p.out, &why))
+        rv = fail_certs(c, &why);
+    if (rv == CTL_OK)
+        rv = all_absent(c, &p);
+    if (rv == CTL_OK)
+        rv = data_folder(c, &p);
+    if (rv == CTL_OK)
+        rv = write_files(c, &w, token);
+    if (rv == CTL_OK)
+        rv = write_certs(c, a, &w); /* last: it takes its own files back */
+    for (unsigned i = 0; rv != CTL_OK && i < w.n; i++)
+        certs_store_remove(p.out, w.name[i]);
+    if (rv == CTL_OK) {
+        report(c, &p, &w);
+        if (ctl_given(a, "print-token"))
+            out_text(c, c->out, "operator_token", token);
+    }
+    explicit_bzero(token, sizeof token);
+    return rv;
+}
+
+static const struct ctl_option options[] = {
+    {"out", "DIR", true, "the folder; made if it is not there"},
+    {"nodes", "N", false, "ledger nodes (default 3)"},
+    {"edges", "N", false, "edges (default 2)"},
+    {"host", "HOST", false, "where all of them listen (default 127.0.0.1)"},
+    {"node-hosts", "A,B,C", false, "where each node listens, on a machine of its own"},
+    {"edge-host", "HOST", false, "where the edges listen (default: --host)"},
+    {"web-hosts", "A,B", false, "more names for the edges' web certificates"},
+    {"base-port", "N", false, "ports from there on (default 7400)"},
+    {"ports", "P,P,P|auto", false,
+     "peer and client port of each node, then the edges; or free ones"},
+    {"data", "DIR", false, "folder of the nodes' data, relative to --out (default data)"},
+    {"provider-name", "NAME", false, "what the provider is called (default openai)"},
+    {"provider-url", "URL", false, "its base URL (default https://api.openai.com/v1)"},
+    {"provider-key-env", "VAR", false, "environment variable with its key"},
+    {"trust-cost", NULL, false, "charge the cost that the provider itself reports"},
+    {"plain-http", NULL, false, "edges without TLS, for trying things out"},
+    {"print-token", NULL, false, "print the operator token too"},
+    {0}};
+static const struct ctl_action actions[] = {
+    {NULL, "Makes a new cluster: identity, operator token, certificates, configuration files.",
+     NULL, options, NULL, NULL, init,
+     "The operator token is in DIR/operator.token. Whoever has it can do everything.\n"
+     "Nothing that exists is overwritten.\n"},
+    {0}};
+const struct ctl_noun ctl_noun_init = {
+    "init", "a new cluster's files: configuration and certificates", actions};

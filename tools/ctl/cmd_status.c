@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * holdfastctl status: each node as it sees itself, and the cluster as its leader does.
+ */
+#include "tools/ctl/ctl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct seen {
+    struct ctl *c;
+    unsigned *left;
+    bool *all;
+    bool reachable;
+    char detail[128], role[32], build[64];
+    struct proto_node_status s; /* its views are not kept */
+};
+
+static void on_status(void *arg, const struct link_answer *a)
+{
+    struct seen *n = arg;
+    if (a->outcome == LINK_ANSWERED && a->status) {
+        n->reachable = true;
+        n->s = *a->status;
+        snprintf(n->role, sizeof n->role, "%.*s", (int)a->status->role.n, a->status->role.p);
+        snprintf(n->build, sizeof n->build, "%.*s", (int)a->status->build.n, a->status->build.p);
+    } else {
+        snprintf(n->detail, sizeof n->detail, "%s",
+                 a->detail && a->detail[0] ? a->detail : "no answer");
+    }
+    *n->all = --*n->left == 0;
+}
+
+/* Asks all nodes at once. */
+static int ask_all(struct ctl *c, struct seen nodes[LINK_NODES_MAX], unsigned timeout_ms)
+{
+    const struct cluster_conf *cluster = &c->ledger.cluster;
+    unsigned left = cluster->n_nodes;
+    bool all = false;
+    for (unsigned i = 0; i < cluster->n_nodes; i++) {
+        nodes[i] = (struct seen){.c = c, .left = &left, .all = &all};
+        int rv =
+            link_client_status(c->link, cluster->nodes[i].id, timeout_ms, on_status, &nodes[i]);
+        if (rv) {
+            snprintf(nodes[i].detail, sizeof nodes[i].detail, "%s", strerror(-rv));
+            all = --left == 0;
+        }
+    }
+    if (!link_client_wait(c->link, &all, timeout_ms + 1000)) {
+        link_client_free(c->link); /* completes what is under way */
+        c->link = NULL;
+        return ctl_fail(c, CTL_UNAVAILABLE, "unavailable", "the ledger client gave no answer");
+    }
+    return CTL_OK;
+}
+
+/* The node that leads the highest term with a majority behind it; NULL: none. */
+static const struct seen *leader_of(const struct seen *nodes, unsigned n)
+{
+    const struct seen *leader = NULL;
+    unsigned follow = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].reachable && nodes[i].s.leader == nodes[i].s.id &&
+            (!leader || nodes[i].s.term > leader->s.term))
+            leader = &nodes[i];
+    for (unsigned i = 0; leader && i < n; i++)
+        follow += nodes[i].reachable && nodes[i].s.leader == leader->s.id &&
+                  nodes[i].s.term == leader->s.term;
+    return follow > n / 2 ? leader : NULL;
+}
+
+static void node_out(struct ctl *c, yyjson_mut_val *to, const struct cluster_node *node,
+                     const struct seen *n, const struct seen *leader)
+{
+    const struct proto_node_status *s = &n->s;
+    out_uint(c, to, "id", node->id);
+    out_text(c, to, "address", node->client);
+    out_bool(c, to, "reachable", n->reachable);
+    if (!n->reachable) {
+        out_text(c, to, "role", "unreachable");
+        out_text(c, to, "detail", n->detail);
+        return;
+    }
+    out_text(c, to, "role", n->role);
+    out_text(c, to, "build", n->build);
+    out_uint(c, to, "term", s->term);
+    out_uint(c, to, "leader", s->leader);
+    out_uint(c, to, "last_index", s->last_index);
+    out_uint(c, to, "commit_index", s->commit_index);
+    out_uint(c, to, "applied_index", s->applied_index);
+    out_uint(c, to, "checkpoint_index", s->checkpoint_index);
+    if (leader)
+        out_uint(c, to, "lag",
+                 leader->s.commit_index > s->applied_index
+                     ? leader->s.commit_index - s->applied_index
+                     : 0);
+    out_hash(c, to, "chain", &s->chain);
+    out_time(c, to, "clock", s->clock_us);
+    if (leader)
+        out_int(c, to, "clock_offset_us", s->clock_us - leader->s.clock_us);
+    out_uint(c, to, "commands", s->commands);
+    out_money(c, to, "drift", s->drift);
+    out_uint(c, to, "open_holds", s->open_holds);
+}
+
+/* true and *agree: at least two nodes stand at one index and can be compared. */
+static bool chains_compared(const struct seen *nodes, unsigned n, bool *agree)
+{
+    bool compared = false;
+    *agree = true;
+    for (unsigned i = 0; i < n; i++)
+        for (unsigned k = i + 1; k < n; k++)
+            if (nodes[i].reachable && nodes[k].reachable &&
+                nodes[i].s.applied_index == nodes[k].s.applied_index) {
+                compared = true;
+                *agree = *agree &&
+                         memcmp(&nodes[i].s.chain, &nodes[k].s.chain, sizeof nodes[i].s.chain) == 0;
+            }
+    return compared;
+}
+
+static void cluster_out(struct ctl *c, const struct seen *nodes, const struct seen *leader)
+{
+    const struct cluster_conf *cluster = &c->ledger.cluster;
+    unsigned n = cluster->n_nodes;
+    int64_t drift = 0;
+    bool agree;
+    out_uuid(c, c->out, "cluster", &cluster->uuid);
+    out_bool(c, c->out, "quorum", leader != NULL);
+    if (leader) {
+        out_uint(c, c->out, "leader", leader->s.id);
+        out_uint(c, c->out, "term", leader->s.term);
+        out_uint(c, c->out, "open_holds", leader->s.open_holds);
+    } else {
+        out_null(c, c->out, "leader");
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].reachable && llabs(nodes[i].s.drift) > llabs(drift))
+            drift = nodes[i].s.drift;
+    out_money(c, c->out, "drift", drift);
+    if (chains_compared(nodes, n, &agree))
+        out_bool(c, c->out, "chains_agree", agree);
+    else
+        out_null(c, c->out, "chains_agree");
+    yyjson_mut_val *list = out_list(c, "nodes");
+    for (unsigned i = 0; i < n; i++)
+        node_out(c, out_row(c, list), &cluster->nodes[i], &nodes[i], leader);
+}
+
+static int status(struct ctl *c, const struct ctl_args *a)
+{
+    struct seen nodes[LINK_NODES_MAX];
+    const struct seen *leader;
+    int64_t wait_s = 0;
+    int rv = ctl_number(c, a, "wait", 1, 3600, &wait_s);
+    if (rv == CTL_OK)
+        rv = ctl_open(c, false);
+    int64_t until_us = ctl_now_us() + wait_s * 1000000;
+    unsigned each_ms = c->timeout_ms < 2000 ? c->timeout_ms : 2000;
+    for (;;) {
+        if (rv == CTL_OK)
+            rv = ask_all(c, nodes, each_ms);
+        if (rv != CTL_OK)
+            return rv;
+        leader = leader_of(nodes, c->ledger.cluster.n_nodes);
+        if (leader || ctl_now_us() >= until_us)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
+    cluster_out(c, nodes, leader);
+    return leader ? CTL_OK : CTL_UNAVAILABLE;
+}
+
+static const struct ctl_option options[] = {
+    {"wait", "SECONDS", false, "wait for a leader with a majority behind it"}, {0}};
+static const char *const columns[] = {
+    "id",    "address", "role",  "term",   "last_index", "commit_index", "applied_index", "lag",
+    "drift", "clock",   "build", "detail", NULL};
+static const struct ctl_action actions[] = {
+    {NULL, "Shows every ledger node: role, term, indexes, lag behind the leader, clock, drift.",
+     NULL, options, "nodes", columns, status,
+     "Needs no operator token. Exit status 3: no leader with a majority behind it.\n"},
+    {0}};
+const struct ctl_noun ctl_noun_status = {"status", "leader, terms, lag, clocks and drift", actions};

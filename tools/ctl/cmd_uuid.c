@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * holdfastctl uuid: a new UUIDv7, for --id and --uuid.
+ */
+#include "tools/ctl/ctl.h"
+
+static int uuid(struct ctl *c, const struct ctl_args *a)
+{
+    struct proto_uuid u;
+    (void)a;
+    link_uuid7(&u);
+    out_uuid(c, c->out, "uuid", &u);
+    return CTL_OK;
+}
+
+static const struct ctl_action actions[] = {
+    {NULL, "Prints a new UUIDv7, for --id and --uuid.", NULL, NULL, NULL, NULL, uuid, NULL}, {0}};
+const struct ctl_noun ctl_noun_uuid = {"uuid", "a new UUIDv7", actions};

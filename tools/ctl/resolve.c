@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names for people: an org by name or UUID, a team by name or number, a key by number or by its
+ * public part. A name that two records share is refused, not guessed.
+ */
+#include "tools/ctl/ctl.h"
+
+#include "proto/key.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct lookup {
+    struct proto_str want;
+    unsigned hits;
+    struct proto_uuid org;
+    uint32_t number;
+};
+
+static int org_row(struct ctl *c, struct proto_str row, void *ctx)
+{
+    struct lookup *l = ctx;
+    struct proto_org_row o;
+    struct proto_reader r = proto_reader_over(row.p, row.n);
+    (void)c;
+    if (!proto_org_row_get(&r, &o))
+        return -EBADMSG;
+    if (proto_str_eq(o.name, l->want)) {
+        l->org = o.org;
+        l->hits++;
+    }
+    return 0;
+}
+
+int ctl_org(struct ctl *c, const struct ctl_args *a, struct proto_uuid *org)
+{
+    const char *text = ctl_arg(a, "org");
+    if (!text)
+        text = getenv("HOLDFAST_ORG");
+    if (!text || !text[0])
+        return ctl_fail(c, CTL_USAGE, "usage", "--org NAME|UUID is missing");
+    int rv = ctl_open(c, true);
+    if (rv || proto_uuid_parse(proto_str_of(text), org))
+        return rv;
+    struct lookup l = {.want = proto_str_of(text)};
+    rv = ctl_query(c, PROTO_QUERY_orgs, NULL, 0, false, org_row, &l);
+    if (rv)
+        return rv;
+    if (l.hits != 1)
+        return ctl_fail(c, CTL_REFUSED, l.hits ? "ambiguous" : "ORG_UNKNOWN",
+                        l.hits ? "%u organisations are called '%s': give the UUID"
+                               : "%u organisations are called '%s'",
+                        l.hits, text);
+    *org = l.org;
+    return CTL_OK;
+}
+
+/* A whole decimal number up to UINT32_MAX; false: not one. */
+static bool number_read(const char *text, uint32_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (errno || end == text || *end || text[0] < '0' || text[0] > '9' || v == 0 || v > UINT32_MAX)
+        return false;
+    *out = (uint32_t)v;
+    return true;
+}
+
+static int team_row(struct ctl *c, struct proto_str row, void *ctx)
+{
+    struct lookup *l = ctx;
+    struct proto_team_row t;
+    struct proto_reader r = proto_reader_over(row.p, row.n);
+    (void)c;
+    if (!proto_team_row_get(&r, &t))
+        return -EBADMSG;
+    if (!t.deleted && proto_str_eq(t.name, l->want)) {
+        l->number = t.team;
+        l->hits++;
+    }
+    return 0;
+}
+
+int ctl_team(struct ctl *c, const struct proto_uuid *org, const char *text, uint32_t *team)
+{
+    struct lookup l = {.want = proto_str_of(text)};
+    int rv = ctl_query(c, PROTO_QUERY_teams, org, 0, false, team_row, &l);
+    if (rv)
+        return rv;
+    if (l.hits == 1)
+        *team = l.number;
+    else if (l.hits > 1)
+        return ctl_fail(c, CTL_REFUSED, "ambiguous", "%u teams are called '%s': give the number",
+                        l.hits, text);
+    else if (!number_read(text, team))
+        return ctl_fail(c, CTL_REFUSED, "TEAM_UNKNOWN", "no team is called '%s'", text);
+    return CTL_OK;
+}
+
+static int key_row(struct ctl *c, struct proto_str row, void *ctx)
+{
+    struct lookup *l = ctx;
+    struct proto_key_row k;
+    struct proto_reader r = proto_reader_over(row.p, row.n);
+    (void)c;
+    if (!proto_key_row_get(&r, &k))
+        return -EBADMSG;
+    if (proto_str_eq(k.public, l->want)) {
+        l->number = k.key;
+        l->hits++;
+    }
+    return l->hits > 0;
+}
+
+int ctl_key(struct ctl *c, const struct proto_uuid *org, const char *text, uint32_t *key)
+{
+    struct lookup l = {.want = proto_str_of(text)};
+    if (l.want.n == PROTO_KEY_TEXT_LEN && !proto_key_public(l.want, &l.want))
+        return ctl_fail(c, CTL_USAGE, "usage", "not a key");
+    if (l.want.n != PROTO_KEY_PUBLIC_LEN) {
+        if (number_read(text, key))
+            return CTL_OK;
+        return ctl_fail(c, CTL_USAGE, "usage",
+                        "a key is named by its number or its public part (12 characters)");
+    }
+    int rv = ctl_query(c, PROTO_QUERY_keys, org, 0, false, key_row, &l);
+    if (rv)
+        return rv;
+    if (l.hits == 0)
+        return ctl_fail(c, CTL_REFUSED, "KEY_UNKNOWN", "the organisation has no such key");
+    *key = l.number;
+    return CTL_OK;
+}
