@@ -63,7 +63,7 @@ PROTO_DECLARE(request_head)
 PROTO_DECLARE(reply_head)
 
 /* index, ordinal: where the command stands in the log; chain: after that entry. Together they are
- * the receipt. */
+ * the receipt. Index 0 with an empty result: the command's deadline passed before it was proposed. */
 #define PROTO_FIELDS_reply_item(F)                                                                 \
     F(U64, index, 0)                                                                               \
     F(U32, ordinal, 0)                                                                             \

@@ -94,8 +94,15 @@ static bool complete_command(struct link_client *c, struct link_attempt *a, unsi
 {
     struct proto_reply_item item;
     struct proto_result result;
-    if (!proto_reply_item_get(&p->r, &item) ||
-        !proto_result_get(item.result.p, item.result.n, &result, &p->r.error))
+    if (!proto_reply_item_get(&p->r, &item))
+        return false;
+    if (item.index == 0) { /* dropped at its deadline, never proposed by this attempt */
+        if (a->items[i])
+            link_give_up(c, a->items[i]);
+        a->items[i] = NULL;
+        return true;
+    }
+    if (!proto_result_get(item.result.p, item.result.n, &result, &p->r.error))
         return false;
     struct link_item *own = a->items[i];
     a->items[i] = NULL;

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Each slot goes round:  receive -> (refuse | hand over -> answered) -> send -> receive
+ */
+#include "ledger/serve/port.h"
+
+#include "proto/base/check.h"
+#include "proto/base/log.h"
+#include "proto/query.h"
+
+#include <errno.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    REPLY_HEAD_MAX = 1024, /* of a reply head: two texts of at most 128 and 256 bytes, numbers */
+    REPLY_ITEM_MAX = 64,   /* of an item beside its result */
+    STATUS_MAX = 8192,
+    SEND_TIMEOUT_MS = 1000, /* then the reply is dropped */
+};
+
+struct slot {
+    struct serve_port *port;
+    nng_aio *aio;
+    nng_ctx ctx;
+    atomic_bool sending; /* the operation under way is the reply */
+};
+
+struct serve_port {
+    struct serve_config config;
+    nng_socket socket;
+    nng_listener listener;
+    bool socket_open;
+    atomic_bool stopped;
+    unsigned n;
+    struct slot *slots;
+};
+
+static void receive(struct slot *s)
+{
+    atomic_store(&s->sending, false);
+    nng_aio_set_timeout(s->aio, NNG_DURATION_INFINITE);
+    nng_ctx_recv(s->ctx, s->aio);
+}
+
+static void send_reply(struct slot *s, nng_msg *m)
+{
+    atomic_store(&s->sending, true);
+    nng_aio_set_timeout(s->aio, SEND_TIMEOUT_MS);
+    nng_aio_set_msg(s->aio, m);
+    nng_ctx_send(s->ctx, s->aio);
+}
+
+/* A reply without items is small; without memory for it the request stays unanswered. */
+static nng_msg *make_reply(const struct proto_reply_head *head, uint32_t items, size_t room,
+                           struct proto_writer *w)
+{
+    nng_msg *m;
+    size_t cap = REPLY_HEAD_MAX + room;
+    struct proto_reply_head h = *head;
+    h.version = PROTO_FRAME_VERSION;
+    if (nng_msg_alloc(&m, cap) != 0)
+        return NULL;
+    *w = proto_writer_over(nng_msg_body(m), cap);
+    proto_reply_begin(w, &h, items);
+    return m;
+}
+
+static void refuse(struct slot *s, const struct serve_refusal *refusal)
+{
+    struct proto_writer w;
+    const struct proto_reply_head head = {.status = (uint8_t)refusal->status,
+                                          .detail = proto_str_of(refusal->detail)};
+    nng_msg *m = make_reply(&head, 0, 0, &w);
+    if (!m) {
+        receive(s);
+        return;
+    }
+    (void)nng_msg_chop(m, w.cap - w.n);
+    send_reply(s, m);
+}
+
+static void on_received(struct slot *s)
+{
+    nng_msg *m = nng_aio_get_msg(s->aio);
+    struct serve_refusal refusal;
+    struct serve_request *r =
+        serve_request_open(m, &s->port->config.cluster, s->port->config.group, &refusal);
+    if (!r) {
+        nng_msg_free(m);
+        base_log(BASE_LOG_WARN, "request refused", BASE_S("cause", refusal.detail), NULL);
+        refuse(s, &refusal);
+        return;
+    }
+    r->port = s->port;
+    r->slot = (unsigned)(s - s->port->slots);
+    if (!s->port->config.on_request(s->port->config.ctx, r)) {
+        serve_request_free(r);
+        refusal = (struct serve_refusal){.status = PROTO_REPLY_unavailable,
+                                         .detail = "the node is stopping"};
+        refuse(s, &refusal);
+    }
+}
+
+static void on_aio(void *arg)
+{
+    struct slot *s = arg;
+    int rv = nng_aio_result(s->aio);
+    if (atomic_load(&s->sending)) {
+        if (rv != 0)
+            nng_msg_free(nng_aio_get_msg(s->aio));
+        if (rv != NNG_ECLOSED && rv != NNG_ECANCELED && !atomic_load(&s->port->stopped))
+            receive(s);
+        return;
+    }
+    if (rv == 0)
+        on_received(s);
+    else if (rv != NNG_ECLOSED && rv != NNG_ECANCELED && !atomic_load(&s->port->stopped))
+        receive(s);
+}
+
+/* ---- answers ---- */
+
+/* m NULL: no memory. The context goes on and the caller of the request learns by its timeout. */
+static void finish(struct serve_request *r, nng_msg *m, const struct proto_writer *w)
+{
+    struct slot *s = &r->port->slots[r->slot];
+    serve_request_free(r);
+    if (m && w->full) {
+        base_log(BASE_LOG_ERROR, "reply does not fit", NULL);
+        nng_msg_free(m);
+        m = NULL;
+    }
+    if (!m) {
+        receive(s);
+        return;
+    }
+    (void)nng_msg_chop(m, w->cap - w->n);
+    send_reply(s, m);
+}
+
+void serve_answer(struct serve_request *r, const struct proto_reply_head *head)
+{
+    struct proto_writer w = {0};
+    nng_msg *m = make_reply(head, 0, 0, &w);
+    finish(r, m, &w);
+}
+
+void serve_answer_commands(struct serve_request *r, const struct proto_reply_head *head)
+{
+    struct proto_writer w = {0};
+    nng_msg *m = make_reply(head, r->n, r->results_n + (size_t)r->n * REPLY_ITEM_MAX, &w);
+    for (unsigned i = 0; m && i < r->n; i++) {
+        const struct serve_command *c = &r->commands[i];
+        const struct proto_reply_item item = {
+            .index = c->index,
+            .ordinal = c->ordinal,
+            .chain = c->chain,
+            .result = {(const char *)r->results + c->result, c->result_n}};
+        proto_reply_item_put(&w, &item);
+    }
+    finish(r, m, &w);
+}
+
+void serve_answer_query(struct serve_request *r, const struct proto_reply_head *head,
+                        const void *answer, size_t n)
+{
+    struct proto_writer w = {0};
+    nng_msg *m = make_reply(head, 1, n + REPLY_ITEM_MAX, &w);
+    if (m)
+        proto_put_bin(&w, answer, n);
+    finish(r, m, &w);
+}
+
+void serve_answer_status(struct serve_request *r, const struct proto_reply_head *head,
+                         const struct proto_node_status *status)
+{
+    struct proto_writer w = {0};
+    nng_msg *m = make_reply(head, 1, STATUS_MAX, &w);
+    if (m)
+        proto_node_status_put(&w, status);
+    finish(r, m, &w);
+}
+
+/* ---- life ---- */
+
+static int fail(const struct serve_port *p, char error[256], const char *what, int rv)
+{
+    (void)snprintf(error, 256, "client port %s: %s: %s", p->config.address, what, nng_strerror(rv));
+    return rv == NNG_ENOMEM ? -ENOMEM : rv == NNG_EADDRINUSE ? -EADDRINUSE : -EINVAL;
+}
+
+static int open_slots(struct serve_port *p, char error[256])
+{
+    p->slots = calloc(p->config.contexts, sizeof *p->slots);
+    if (!p->slots)
+        return fail(p, error, "contexts", NNG_ENOMEM);
+    for (; p->n < p->config.contexts; p->n++) {
+        struct slot *s = &p->slots[p->n];
+        s->port = p;
+        int rv = nng_ctx_open(&s->ctx, p->socket);
+        if (rv == 0 && (rv = nng_aio_alloc(&s->aio, on_aio, s)) != 0)
+            (void)nng_ctx_close(s->ctx);
+        if (rv != 0)
+            return fail(p, error, "contexts", rv);
+    }
+    return 0;
+}
+
+static int listen_tls(struct serve_port *p, char error[256])
+{
+    char url[PROTO_NAME_MAX + 16];
+    (void)snprintf(url, sizeof url, "tls+tcp://%s", p->config.address);
+    int rv = nng_listener_create(&p->listener, p->socket, url);
+    if (rv != 0)
+        return fail(p, error, "listener", rv);
+    if ((rv = link_tls_listener(p->listener, &p->config.tls, error)) != 0)
+        return rv;
+    rv = nng_listener_start(p->listener, 0);
+    return rv == 0 ? 0 : fail(p, error, "listen", rv);
+}
+
+int serve_port_open(struct serve_port **out, const struct serve_config *config, char error[256])
+{
+    struct serve_port *p = calloc(1, sizeof *p);
+    if (!p) {
+        (void)snprintf(error, 256, "out of memory");
+        return -ENOMEM;
+    }
+    p->config = *config;
+    int rv = nng_rep0_open(&p->socket);
+    p->socket_open = rv == 0;
+    if (rv == 0)
+        rv = nng_socket_set_size(p->socket, NNG_OPT_RECVMAXSZ, PROTO_FRAME_MAX);
+    if (rv != 0)
+        rv = fail(p, error, "socket", rv);
+    if (rv == 0)
+        rv = open_slots(p, error);
+    if (rv == 0)
+        rv = listen_tls(p, error);
+    if (rv != 0) {
+        serve_port_close(p);
+        return rv;
+    }
+    for (unsigned i = 0; i < p->n; i++)
+        receive(&p->slots[i]);
+    *out = p;
+    return 0;
+}
+
+uint16_t serve_port_number(const struct serve_port *p)
+{
+    int port = 0;
+    return nng_listener_get_int(p->listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0 ? (uint16_t)port
+                                                                                 : 0;
+}
+
+void serve_port_stop(struct serve_port *p)
+{
+    atomic_store(&p->stopped, true);
+}
+
+void serve_port_close(struct serve_port *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->stopped, true);
+    for (unsigned i = 0; i < p->n; i++) {
+        if (atomic_load(&p->slots[i].sending))
+            nng_aio_wait(p->slots[i].aio);
+        nng_aio_stop(p->slots[i].aio);
+    }
+    if (p->socket_open)
+        (void)nng_close(p->socket); /* its contexts close with it */
+    for (unsigned i = 0; i < p->n; i++)
+        nng_aio_free(p->slots[i].aio);
+    free(p->slots);
+    free(p);
+}
