@@ -154,8 +154,10 @@ void http_connection_reset(struct http_connection *c)
 int http_connection_accept(struct edge_http_server *server, enum http_admission admission)
 {
     struct http_connection *c = calloc(1, sizeof *c);
-    if (!c)
+    if (!c) {
+        http_server_drop(server);
         return -ENOMEM;
+    }
     c->server = server;
     c->overloaded = admission == HTTP_ADMIT_REFUSE;
     base_buf_init(&c->out, EDGE_HTTP_QUEUE_MAX);
@@ -166,6 +168,7 @@ int http_connection_accept(struct edge_http_server *server, enum http_admission 
     int rv = uv_tcp_init(server->loop, &c->tcp);
     if (rv) {
         free(c);
+        http_server_drop(server);
         return rv;
     }
     c->tcp.data = c;
@@ -253,8 +256,8 @@ void http_connection_end_of_input(struct http_connection *c)
 {
     c->ended = true;
     if (c->state == CONN_FLUSH ||
-        (c->state == CONN_IDLE && http_transport_queued(c))) { /* let the answer out first */
-        if (c->state == CONN_IDLE)
+        (wants_request(c) && http_transport_queued(c))) { /* let the answer out first */
+        if (c->state != CONN_FLUSH)
             http_connection_set_state(c, CONN_FLUSH);
         if (c->after == HTTP_AFTER_KEEP)
             c->after = HTTP_AFTER_LINGER;

@@ -141,7 +141,10 @@ struct edge_http_server {
     uv_tcp_t listener;
     uv_prepare_t prepare;
     uv_timer_t sweep;
-    int handles; /* of the three above, not closed yet */
+    uv_tcp_t dropped; /* takes a connection that there is no memory for, to close it */
+    bool dropping;    /* it is in use */
+    bool drop_next;   /* another connection waits for it */
+    int handles;      /* of the four above, not closed yet */
     uint16_t port;
     bool draining;
     bool closing;
@@ -206,6 +209,7 @@ const char *http_request_next_token(const char **list, size_t *len);
 
 /* listener.c */
 const char *http_server_date(struct edge_http_server *server); /* as in the Date field */
+void http_server_drop(struct edge_http_server *server); /* the connection that is being offered */
 void http_server_connection_freed(struct edge_http_server *server);
 
 #endif

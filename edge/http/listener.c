@@ -163,6 +163,35 @@ static void on_sweep(uv_timer_t *timer)
     }
 }
 
+/* A connection that is not taken with uv_accept would stop the listener for good. */
+static void on_dropped(uv_handle_t *handle);
+
+void http_server_drop(struct edge_http_server *server)
+{
+    if (server->dropping) {
+        server->drop_next = true;
+        return;
+    }
+    if (uv_tcp_init(server->loop, &server->dropped) != 0)
+        return;
+    server->dropping = true;
+    server->handles++;
+    server->dropped.data = server;
+    (void)uv_accept((uv_stream_t *)&server->listener, (uv_stream_t *)&server->dropped);
+    uv_close((uv_handle_t *)&server->dropped, on_dropped);
+}
+
+static void on_dropped(uv_handle_t *handle)
+{
+    struct edge_http_server *server = handle->data;
+    server->dropping = false;
+    if (server->drop_next && !uv_is_closing((uv_handle_t *)&server->listener)) {
+        server->drop_next = false;
+        http_server_drop(server);
+    }
+    on_handle_closed(handle);
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct edge_http_server *server = listener->data;

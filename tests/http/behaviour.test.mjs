@@ -5,17 +5,19 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import http from 'node:http';
 import { test } from 'node:test';
-import { exchange, parseAnswers, Raw, startEcho, stats, until } from './lib.mjs';
+import { exchange, parseAnswers, Raw, sanitized, startEcho, stats, until } from './lib.mjs';
 
 async function withEcho(args, body) {
   const echo = await startEcho(...args);
   try {
     await body(echo.port, echo);
-  } finally {
-    const { code } = await echo.stop();
-    assert.equal(code, 0, echo.output);
-    assert.match(echo.output, /ended 0/, 'every handle was closed');
+  } catch (error) {
+    echo.child.kill('SIGKILL');
+    throw error;
   }
+  const { code } = await echo.stop();
+  assert.equal(code, 0, echo.output);
+  assert.match(echo.output, /ended 0/, 'every handle was closed');
 }
 
 const get = (path, fields = '') => `GET ${path} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`;
@@ -173,7 +175,7 @@ test('F28_http_slow_reader_bounds_memory', () => withEcho([], async (port, echo)
   }
   await until(async () => (await stats(port)).requests >= 20, 'all streams to start');
   const during = await echo.memory();
-  assert.ok(during - before < 20 * 1024, `${during - before} KiB for 20 slow readers`);
+  if (!sanitized) assert.ok(during - before < 20 * 1024, `${during - before} KiB for 20 slow readers`);
   assert.ok((await stats(port)).queued_max < 300000);
   let got = 0;
   raws[0].socket.removeAllListeners('data');
@@ -234,7 +236,7 @@ test('F27_http_500_connections_at_once', () => withEcho([], async (port, echo) =
   }
   assert.ok((await stats(port)).connections >= 500);
   const each = (await echo.memory() - before) / 500;
-  assert.ok(each <= 40, `${each} KiB a connection`);
+  if (!sanitized) assert.ok(each <= 40, `${each} KiB a connection`);
   raws.forEach((raw) => raw.close());
   await until(async () => (await stats(port)).connections === 1, 'all to be closed');
 }));
@@ -295,3 +297,18 @@ test('F27_http_answers_are_whole_under_any_cut', () => withEcho([], async (port)
     assert.match(answers[1].body, /body=6162636465\n/);
   }
 }));
+
+test('F27_http_no_memory_closes_connections_only', async () => {
+  for (const every of [3, 4, 5, 7, 11, 17]) {
+    await withEcho(['--fail-every', String(every)], async (port) => {
+      const big = 'x'.repeat(100000);
+      for (let i = 0; i < 60; i++) {
+        const raw = await Raw.open(port).catch(() => null);
+        if (!raw) continue;
+        raw.send(get('/a') + `POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: ${big.length}\r\n\r\n${big}` + get('/stream?n=50&size=5000'));
+        raw.finish();
+        await raw.untilClosed();
+      }
+    });
+  }
+});

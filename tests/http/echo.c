@@ -4,6 +4,7 @@
  *
  *   http-echo [--tls CHAIN KEY] [--LIMIT N ...]     LIMIT: head-ms body-ms idle-ms write-ms
  *                                                   body-bytes body-total-bytes connections
+ *                                                   fail-every
  *   any path           JSON of what arrived: method, path, query, host, body in hex, fields
  *   /body              the body back
  *   /wait              holds the request until the client goes or /release comes
@@ -44,6 +45,32 @@ struct stream {
     bool trailer;
     char *chunk;
 };
+
+/* --fail-every N: every N-th allocation of the HTTP layer finds no memory (linked with --wrap). */
+static unsigned long fail_every, allocations;
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+
+static bool fails(void)
+{
+    return fail_every && ++allocations % fail_every == 0;
+}
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
 
 static uint64_t query_number(const struct edge_http_request *req, const char *name)
 {
@@ -94,14 +121,14 @@ static void stream_pump(struct echo *echo, struct edge_http_request *req)
 
 static void stream_start(struct echo *echo, struct edge_http_request *req)
 {
-    struct stream *s = calloc(1, sizeof *s);
+    struct stream *s = __real_calloc(1, sizeof *s);
     if (!s)
         abort();
     s->left = query_number(req, "n");
     s->size = (size_t)query_number(req, "size");
     s->trailer = query_number(req, "trailer") != 0;
     s->until_abort = query_number(req, "abort");
-    s->chunk = malloc(s->size + 1);
+    s->chunk = __real_malloc(s->size + 1);
     if (!s->chunk)
         abort();
     memset(s->chunk, 'x', s->size);
@@ -245,6 +272,8 @@ static bool set_limit(struct edge_http_limits *limits, const char *name, const c
         limits->body_total_bytes = n;
     else if (strcmp(name, "--connections") == 0)
         limits->connections = n;
+    else if (strcmp(name, "--fail-every") == 0)
+        fail_every = n;
     else
         return false;
     return true;

@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const bin = process.env.HOLDFAST_BIN ?? path.join(root, 'build/http/bin');
 export const shared = process.env.HOLDFAST_SHARED ?? path.resolve(root, '../shared');
+/** Sanitizers keep freed memory: nothing can be said of sizes then. */
+export const sanitized = Boolean(process.env.HOLDFAST_SANITIZE);
 export const DEADLINE_MS = 20000;
 
 export function sharedFile(name) {
