@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * POST /v1/chat/completions.
+ */
+#include "edge/exchange/api.h"
+
+/* Members that let a provider bill what the body does not bound: hosted tools, kept conversations,
+ * other models. */
+static const char *const unbounded_members[] = {
+    "web_search_options", "previous_response_id",
+    "search_parameters",  "plugins",
+    "conversation",       "models",
+    "fallbacks",
+};
+
+static const char *part_without_bound(yyjson_val *part)
+{
+    yyjson_val *type = yyjson_obj_get(part, "type");
+    if (yyjson_is_str(part) || yyjson_equals_str(type, "text") ||
+        yyjson_equals_str(type, "refusal") || yyjson_equals_str(type, "thinking"))
+        return NULL;
+    if (yyjson_equals_str(type, "image_url"))
+        return "image_url";
+    if (yyjson_equals_str(type, "input_audio"))
+        return "input_audio";
+    if (yyjson_equals_str(type, "file"))
+        return "file";
+    return "a content part that is not text";
+}
+
+static bool read_messages(struct edge_call *call, struct edge_error *error)
+{
+    yyjson_val *messages = yyjson_obj_get(call->root, "messages");
+    if (!yyjson_is_arr(messages) || yyjson_arr_size(messages) == 0)
+        return edge_call_refuse(error, "messages", "missing_required_parameter",
+                                "'messages' must be an array that is not empty.");
+    size_t i, max, j, parts;
+    yyjson_val *message, *part;
+    yyjson_arr_foreach(messages, i, max, message)
+    {
+        if (!yyjson_is_obj(message))
+            return edge_call_refuse(error, "messages", "invalid_type",
+                                    "Each of 'messages' must be an object.");
+        if (yyjson_obj_get(message, "audio") != NULL)
+            call->unbounded = "the audio of an earlier answer";
+        yyjson_val *content = yyjson_obj_get(message, "content");
+        if (!yyjson_is_arr(content))
+            continue;
+        yyjson_arr_foreach(content, j, parts, part)
+        {
+            const char *unbounded = part_without_bound(part);
+            if (unbounded != NULL)
+                call->unbounded = unbounded;
+        }
+    }
+    call->input_tokens += (int64_t)max * EDGE_MESSAGE_OVERHEAD_TOKENS;
+    return true;
+}
+
+static bool is_given(yyjson_val *value)
+{
+    return value != NULL && !yyjson_is_null(value);
+}
+
+static void read_unbounded(struct edge_call *call)
+{
+    for (size_t i = 0; i < sizeof unbounded_members / sizeof *unbounded_members; i++)
+        if (is_given(yyjson_obj_get(call->root, unbounded_members[i])))
+            call->unbounded = unbounded_members[i];
+    size_t i, max;
+    yyjson_val *tool;
+    yyjson_val *tools = yyjson_obj_get(call->root, "tools");
+    yyjson_arr_foreach(tools, i, max, tool)
+    {
+        yyjson_val *type = yyjson_obj_get(tool, "type");
+        if (!yyjson_equals_str(type, "function") && !yyjson_equals_str(type, "custom"))
+            call->unbounded = "a tool that the provider runs itself";
+    }
+    if (is_given(yyjson_obj_get(call->root, "prediction")))
+        call->extra_output = (int64_t)call->body_len; /* rejected tokens are billed as output */
+}
+
+static bool read_chat(struct edge_call *call, struct edge_error *error)
+{
+    call->bounds_output = true;
+    int64_t older = 0;
+    if (!read_messages(call, error) || !edge_call_read_stream(call, error) ||
+        !edge_call_number(call->root, "n", 1, EDGE_CHOICES_MAX, &call->choices, error) ||
+        !edge_call_number(call->root, "max_tokens", 1, EDGE_OUTPUT_MAX, &older, error) ||
+        !edge_call_number(call->root, "max_completion_tokens", 1, EDGE_OUTPUT_MAX,
+                          &call->max_output, error))
+        return false;
+    if (older > call->max_output)
+        call->max_output = older;
+    read_unbounded(call);
+    return true;
+}
+
+static bool edit_chat(const struct edge_call *call, const struct edge_route *route,
+                      int64_t max_output, struct edge_edits *edits, struct edge_error *error)
+{
+    struct edge_members members;
+    if (!edge_members_find(call->body, call->body_len, 0, &members))
+        return edge_call_refuse(error, NULL, "invalid_json", "The body has too many members.");
+    if (call->max_output == 0)
+        edge_call_edit_bound(call, &members,
+                             route->max_tokens_field ? "max_tokens" : "max_completion_tokens",
+                             max_output, edits);
+    edge_call_edit_stream(call, &members, edits);
+    return true;
+}
+
+const struct edge_api edge_api_chat = {
+    .path = "/v1/chat/completions",
+    .upstream_path = "/chat/completions",
+    .read = read_chat,
+    .edit = edit_chat,
+    .event = edge_openai_event,
+    .answer = edge_openai_answer,
+};

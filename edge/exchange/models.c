@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "edge/exchange/models.h"
+
+#include "edge/exchange/auth.h"
+#include "edge/exchange/error.h"
+#include "edge/http/response.h"
+#include "proto/query.h"
+
+#include <stdlib.h>
+
+enum { ENTRY_BYTES = 6 * PROTO_NAME_MAX + 6 * PROTO_NAME_MAX + 96 };
+
+struct listing {
+    struct edge_context *ctx;
+    struct edge_http_request *req;
+    bool one;
+    char id[PROTO_NAME_MAX + 1];
+};
+
+static void refuse(struct edge_http_request *req, const struct edge_error *error)
+{
+    char body[EDGE_ERROR_BODY];
+    const struct edge_http_header headers[] = {
+        {"content-type", "application/json"},
+        {"retry-after", error->retry_after_s > 0 ? "1" : NULL},
+        {"www-authenticate", error->status == 401 ? "Bearer" : NULL}};
+    size_t n = edge_error_body(error, body);
+    edge_http_reply(req, error->status, headers, 3, body, n);
+}
+
+static int hex_of(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+static bool decode(const char *text, char out[PROTO_NAME_MAX + 1])
+{
+    size_t n = 0;
+    for (; *text != '\0'; text++) {
+        if (n == PROTO_NAME_MAX)
+            return false;
+        if (*text != '%') {
+            out[n++] = *text;
+            continue;
+        }
+        int high = hex_of(text[1]);
+        int low = high >= 0 ? hex_of(text[2]) : -1;
+        if (low < 0)
+            return false;
+        out[n++] = (char)(high << 4 | low);
+        text += 2;
+    }
+    out[n] = '\0';
+    return proto_utf8_clean((struct proto_str){out, (uint32_t)n}) && strlen(out) == n;
+}
+
+static bool allows(const struct proto_identity *who, const char *model)
+{
+    for (uint32_t i = 0; i < who->models.n; i++)
+        if (proto_str_eq(who->models.e[i].model, proto_str_of(model)))
+            return true;
+    return who->models.n == 0;
+}
+
+static bool may_use(const struct proto_identity *who, const struct edge_route *route,
+                    const char *model)
+{
+    return allows(who, model) || (route->price_model[0] != '\0' && allows(who, route->price_model));
+}
+
+static void put_model(struct proto_text *t, const char *model, const struct edge_route *route)
+{
+    proto_text_put(t, "{\"id\":");
+    proto_text_json(t, proto_str_of(model));
+    proto_text_put(t, ",\"object\":\"model\",\"created\":0,\"owned_by\":");
+    proto_text_json(t, proto_str_of(route->provider->name));
+    proto_text_put(t, "}");
+}
+
+static void answer(struct edge_http_request *req, const struct proto_text *t)
+{
+    const struct edge_http_header headers[] = {{"content-type", "application/json"}};
+    edge_http_reply(req, 200, headers, 1, t->base, t->n);
+}
+
+static void answer_one(const struct listing *l, const struct proto_identity *who)
+{
+    const struct edge_route *route = edge_config_route(l->ctx->config, l->id);
+    bool known = route != NULL && (route != l->ctx->config->any_route ||
+                                   edge_prices_find(l->ctx->prices, l->id) != NULL);
+    if (!known || !may_use(who, route, l->id)) {
+        struct edge_error error;
+        edge_error_set(&error, 404, "invalid_request_error", "model_not_found",
+                       "The model '%s' does not exist here, or this key may not use it.", l->id);
+        error.param = "model";
+        refuse(l->req, &error);
+        return;
+    }
+    char body[ENTRY_BYTES];
+    struct proto_text t = proto_text_over(body, sizeof body);
+    put_model(&t, l->id, route);
+    answer(l->req, &t);
+}
+
+static void answer_list(const struct listing *l, const struct proto_identity *who)
+{
+    const struct edge_config *config = l->ctx->config;
+    size_t cap = (size_t)config->n_routes * (ENTRY_BYTES + 1) + 64;
+    char *body = malloc(cap);
+    if (body == NULL) {
+        edge_http_abort(l->req);
+        return;
+    }
+    struct proto_text t = proto_text_over(body, cap);
+    const char *comma = "";
+    proto_text_put(&t, "{\"object\":\"list\",\"data\":[");
+    for (unsigned i = 0; i < config->n_routes; i++) {
+        const struct edge_route *route = &config->routes[i];
+        if (route == config->any_route || !may_use(who, route, route->model))
+            continue;
+        proto_text_put(&t, comma);
+        put_model(&t, route->model, route);
+        comma = ",";
+    }
+    proto_text_put(&t, "]}");
+    answer(l->req, &t);
+    free(body);
+}
+
+static void on_identity(void *arg, const struct link_answer *a)
+{
+    struct listing *l = arg;
+    struct edge_error error;
+    struct proto_str bytes;
+    struct proto_identity who;
+    bool known = false;
+    if (a->outcome != LINK_ANSWERED || a->answer == NULL) {
+        edge_error_of_ledger(&error, a->outcome);
+    } else if (a->answer->code != PROTO_OK) {
+        edge_error_of_code(&error, a->answer->code);
+    } else if (!proto_answer_row(a->answer, &bytes)) {
+        edge_error_of_code(&error, PROTO_UNAUTHENTICATED);
+    } else {
+        struct proto_reader r = proto_reader_over(bytes.p, bytes.n);
+        known = proto_identity_get(&r, &who);
+        if (!known)
+            edge_error_of_ledger(&error, LINK_REFUSED);
+    }
+    if (!known)
+        refuse(l->req, &error);
+    else if (l->one)
+        answer_one(l, &who);
+    else
+        answer_list(l, &who);
+    free(l);
+}
+
+void edge_models_serve(struct edge_context *ctx, struct edge_http_request *req, const char *id)
+{
+    struct edge_error error;
+    struct proto_hash cred;
+    char public_part[PROTO_PUBLIC_MAX + 1];
+    if (!edge_auth_read(req, &cred, public_part, &error)) {
+        refuse(req, &error);
+        return;
+    }
+    struct listing *l = calloc(1, sizeof *l);
+    if (l == NULL) {
+        edge_http_abort(req);
+        return;
+    }
+    *l = (struct listing){.ctx = ctx, .req = req, .one = id != NULL};
+    struct proto_query query = {.head = {.kind = PROTO_QUERY_whoami, .cred = cred}};
+    if (id != NULL && !decode(id, l->id)) {
+        edge_error_set(&error, 404, "invalid_request_error", "model_not_found",
+                       "That is no model's name.");
+        refuse(req, &error);
+        free(l);
+    } else if (link_client_query(ctx->link, &query, true, EDGE_MODELS_WAIT_MS, on_identity, l) <
+               0) {
+        edge_error_of_ledger(&error, LINK_UNAVAILABLE);
+        refuse(req, &error);
+        free(l);
+    }
+}

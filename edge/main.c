@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * holdfast-edge: command line, workers, signals. The main thread reads the configuration, starts a
+ * worker a core and then only waits for SIGTERM or SIGINT: the first drains, a second ends at once.
+ */
+#include "edge/http/tls.h"
+#include "edge/worker.h"
+#include "proto/base/log.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { EXIT_USAGE = 2, EXIT_ABANDONED = 3 };
+
+static const char USAGE[] =
+    "usage: holdfast-edge --config FILE [--check]\n"
+    "\n"
+    "Serves the OpenAI API and holds money on the ledger for every call before it is forwarded.\n"
+    "\n"
+    "  --config FILE  the configuration (see docs)\n"
+    "  --check        read the configuration, say whether it is good, and exit\n"
+    "  --help         this text\n"
+    "  --version      the version\n"
+    "\n"
+    "Prints `ready address=URL` when it listens. SIGTERM: stops accepting, finishes and settles "
+    "what\n"
+    "is under way, exits. Exit status: 0 done; 1 cannot start; 2 usage or configuration; 3 ended\n"
+    "with holds that could not be settled (they expire at the ledger).\n";
+
+struct edge {
+    struct edge_config *config;
+    struct edge_http_tls *tls;
+    struct edge_worker *workers[EDGE_WORKERS_MAX];
+    unsigned n_workers;
+};
+
+static unsigned worker_count(const struct edge_config *config)
+{
+    if (config->workers > 0)
+        return (unsigned)config->workers;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > EDGE_WORKERS_MAX ? EDGE_WORKERS_MAX : (unsigned)cores;
+}
+
+static int fail(const char *error)
+{
+    base_log(BASE_LOG_ERROR, "cannot_start", BASE_S("cause", error), NULL);
+    return EXIT_FAILURE;
+}
+
+static int open_workers(struct edge *edge, char error[BASE_CONF_ERROR])
+{
+    const struct edge_config *config = edge->config;
+    uint16_t port = config->port;
+    if (config->tls_cert != NULL && edge_http_tls_new(&edge->tls, config->tls_cert, config->tls_key,
+                                                      error, BASE_CONF_ERROR) < 0)
+        return -EINVAL;
+    for (unsigned i = 0, n = worker_count(config); i < n; i++) {
+        int rc = edge_worker_new(&edge->workers[i], config, edge->tls, port, error);
+        if (rc < 0)
+            return rc;
+        port = edge_worker_port(edge->workers[i]); /* the same for all */
+        edge->n_workers++;
+    }
+    return 0;
+}
+
+static void say_ready(const struct edge *edge)
+{
+    bool six = strchr(edge->config->host, ':') != NULL;
+    printf("ready address=%s://%s%s%s:%u\n", edge->tls != NULL ? "https" : "http", six ? "[" : "",
+           edge->config->host, six ? "]" : "", edge_worker_port(edge->workers[0]));
+    fflush(stdout);
+}
+
+static void drain_all(struct edge *edge)
+{
+    for (unsigned i = 0; i < edge->n_workers; i++)
+        edge_worker_drain(edge->workers[i]);
+}
+
+/* The first signal drains, a second one hurries. Ended by cancellation, in sigwait. */
+static void *wait_for_signals(void *arg)
+{
+    struct edge *edge = arg;
+    sigset_t set;
+    int number;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    for (;;) {
+        if (sigwait(&set, &number) != 0)
+            continue;
+        base_log(BASE_LOG_INFO, "draining", BASE_I("signal", number), NULL);
+        drain_all(edge);
+    }
+    return NULL;
+}
+
+static int serve(struct edge *edge)
+{
+    char error[BASE_CONF_ERROR] = "";
+    sigset_t set;
+    pthread_t waiter;
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: only the waiter takes them */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return fail("libcurl cannot be initialised");
+    if (open_workers(edge, error) < 0)
+        return fail(error);
+    for (unsigned i = 0; i < edge->n_workers; i++)
+        if (edge_worker_start(edge->workers[i]) < 0)
+            return fail("a thread cannot be started");
+    if (pthread_create(&waiter, NULL, wait_for_signals, edge) != 0)
+        return fail("a thread cannot be started");
+    say_ready(edge);
+    unsigned abandoned = 0;
+    for (unsigned i = 0; i < edge->n_workers; i++)
+        abandoned += edge_worker_join(edge->workers[i]);
+    pthread_cancel(waiter); /* a late signal must not find a freed worker */
+    pthread_join(waiter, NULL);
+    for (unsigned i = 0; i < edge->n_workers; i++)
+        edge_worker_free(edge->workers[i]);
+    edge_http_tls_free(edge->tls);
+    curl_global_cleanup();
+    base_log(BASE_LOG_INFO, "ended", BASE_I("abandoned_holds", abandoned), NULL);
+    return abandoned > 0 ? EXIT_ABANDONED : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"check", no_argument, NULL, 'k'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
+    static struct edge edge;
+    char error[BASE_CONF_ERROR] = "";
+    const char *path = NULL;
+    bool check = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'k':
+            check = true;
+            break;
+        case 'h':
+            fputs(USAGE, stdout);
+            return EXIT_SUCCESS;
+        case 'v':
+            puts("holdfast-edge " HOLDFAST_VERSION);
+            return EXIT_SUCCESS;
+        default:
+            fputs(USAGE, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    if (path == NULL || optind < argc) {
+        fputs(USAGE, stderr);
+        return EXIT_USAGE;
+    }
+    base_log_open("holdfast-edge", BASE_LOG_INFO);
+    if (edge_config_load(&edge.config, path, error) < 0) {
+        fprintf(stderr, "holdfast-edge: %s\n", error);
+        return EXIT_USAGE;
+    }
+    if (check) {
+        printf("%s: good\n", path);
+        edge_config_free(edge.config);
+        return EXIT_SUCCESS;
+    }
+    base_log_open("holdfast-edge", edge.config->debug_log ? BASE_LOG_DEBUG : BASE_LOG_INFO);
+    int status = serve(&edge);
+    edge_config_free(edge.config);
+    return status;
+}
