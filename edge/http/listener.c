@@ -9,6 +9,7 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -267,6 +268,16 @@ static int listen_on(struct edge_http_server *server)
     return uv_listen((uv_stream_t *)&server->listener, LISTEN_BACKLOG, on_connection);
 }
 
+/* libuv writes without MSG_NOSIGNAL: a peer's reset would end the process. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+        action.sa_handler = SIG_IGN;
+        (void)sigaction(SIGPIPE, &action, NULL);
+    }
+}
+
 int edge_http_server_new(struct edge_http_server **out, uv_loop_t *loop,
                          const struct edge_http_config *config)
 {
@@ -275,6 +286,7 @@ int edge_http_server_new(struct edge_http_server **out, uv_loop_t *loop,
     struct edge_http_server *server = calloc(1, sizeof *server);
     if (!server)
         return -ENOMEM;
+    ignore_sigpipe();
     server->loop = loop;
     server->config = *config;
     TAILQ_INIT(&server->connections);

@@ -99,8 +99,9 @@ struct edge_http_stats {
 /* Every field at its default, no handler, no TLS. */
 void edge_http_config_init(struct edge_http_config *config);
 
-/* Binds and listens. Negative errno (-EINVAL for a bad address or limit, -EADDRINUSE, -ENOMEM ...);
- * *out is written on success only. The loop must outlive the server. */
+/* Binds and listens; SIGPIPE, if it is at its default, is ignored from now on. Negative errno
+ * (-EINVAL for a bad address or limit, -EADDRINUSE, -ENOMEM ...); *out is written on success only.
+ * The loop must outlive the server. */
 __attribute__((warn_unused_result)) int edge_http_server_new(struct edge_http_server **out,
                                                              uv_loop_t *loop,
                                                              const struct edge_http_config *config);

@@ -35,10 +35,12 @@ async function withTls(name, body, key = `${name}.key`) {
   const echo = await startEcho('--tls', file(`${name}.pem`), file(key));
   try {
     await body(echo.port, readFileSync(file(`${name}.pem`)), echo);
-  } finally {
-    const { code } = await echo.stop();
-    assert.equal(code, 0, echo.output);
+  } catch (error) {
+    echo.child.kill('SIGKILL');
+    throw error;
   }
+  const { code } = await echo.stop();
+  assert.equal(code, 0, echo.output);
 }
 
 const curl = promisify(execFile).bind(null, 'curl');
