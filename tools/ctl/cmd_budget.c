@@ -123,13 +123,15 @@ static int subject(struct ctl *c, const struct ctl_args *a, const struct proto_u
         return ctl_fail(c, CTL_USAGE, "usage", "--subject: a budget of the org has none");
     if (!text && b->scope != PROTO_SCOPE_org && b->budget == 0)
         return ctl_fail(c, CTL_USAGE, "usage",
-                        "--subject is missing: the %s, or * for one counter each",
+                        scope_has_number(b->scope)
+                            ? "--subject is missing: which %s"
+                            : "--subject is missing: the %s's name, or * for one counter each",
                         proto_scope_name(b->scope));
     if (!text)
         return CTL_OK;
     b->subject = 0;
     b->selector = (struct proto_str){"", 0};
-    if (scope_has_number(b->scope) && strcmp(text, "*") != 0)
+    if (scope_has_number(b->scope))
         return b->scope == PROTO_SCOPE_team ? ctl_team(c, org, text, &b->subject)
                                             : ctl_key(c, org, text, &b->subject);
     return ctl_string(c, a, "subject", PROTO_NAME_MAX, &b->selector);
@@ -243,7 +245,7 @@ static const struct ctl_option put_options[] = {
     {"org", "NAME|UUID", false, "the organisation (default: $HOLDFAST_ORG)"},
     {"budget", "NUMBER", false, "change this one; what is not given stays, but for alerts"},
     {"scope", "SCOPE", false, "org, team, key, model, customer, user, agent or env"},
-    {"subject", "WHICH", false, "the team, the key, or the name; * for one counter each"},
+    {"subject", "WHICH", false, "the team, the key, or the name; of names, * is one counter each"},
     {"window", "WINDOW", false, "absolute, hourly, daily, weekly or monthly (default)"},
     {"limit", "DOLLARS", false, "what may be spent in a window"},
     {"soft", "DOLLARS", false, "the soft limit (default: none)"},

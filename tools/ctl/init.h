@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What `holdfastctl init` lays out: the plan of a new cluster, and the text of its files. Private
- * to cmd_init.c and init_files.c.
+ * to cmd_init.c, init_plan.c and init_files.c.
  */
 #ifndef HOLDFAST_CTL_INIT_H
 #define HOLDFAST_CTL_INIT_H
@@ -14,6 +14,8 @@
 enum {
     INIT_EDGES_MAX = CERTS_EDGES_MAX,
     INIT_PORTS_MAX = 2 * LINK_NODES_MAX + INIT_EDGES_MAX,
+    INIT_LIST_MAX = INIT_PORTS_MAX, /* items of a list on the command line */
+    INIT_LIST_TEXT = 4096,
     INIT_TEXT_MAX = 16 * 1024, /* bytes of one file */
 };
 
@@ -29,6 +31,13 @@ struct init_plan {
     struct proto_uuid cluster;
     struct proto_hash seed, operator_hash;
 };
+
+/* The plan of a command line, but for identity and token. hosts: room for what the plan points to.
+ * CTL_OK, or CTL_USAGE with the error set. */
+int init_plan_read(struct ctl *c, const struct ctl_args *a, struct init_plan *p,
+                   char hosts[INIT_LIST_TEXT]);
+/* "a,b,c" into items, which point into `text`; -1: too many. */
+int init_split(char *text, const char *items[INIT_LIST_MAX]);
 
 /* Each writes the whole text of a file; i counts from 1. */
 void init_text_cluster(FILE *f, const struct init_plan *p);
