@@ -9,6 +9,7 @@ export const programs = {
         command: 'holdfastctl',
         args: ['init', '--out', cluster.dir,
             '--nodes', String(cluster.size.nodes), '--edges', String(cluster.size.edges),
+            '--ports', 'auto', '--provider-url', `http://127.0.0.1:${cluster.mockPort}/v1`,
             ...cluster.initArgs],
     }),
 
@@ -33,7 +34,7 @@ export const programs = {
     /** Any holdfastctl call, with what it needs to reach and to be let into this cluster. */
     ctl: (cluster, args) => ({
         command: 'holdfastctl',
-        args: [...args, '--config', join(cluster.dir, 'cluster.conf'), '--json'],
+        args: [...args, '--config', join(cluster.dir, 'ctl.conf'), '--json'],
     }),
 
     replay: (cluster, n, args) => ({
@@ -44,7 +45,7 @@ export const programs = {
 
 /** Where init puts things inside its folder. */
 export const files = {
-    data: (n) => `node-${n}`,
+    data: (n) => join('data', `node-${n}`),
     edgeConfig: (n) => `edge-${n}.conf`,
     operatorToken: 'operator.token',
     webCa: join('certs', 'web-ca.crt'),
