@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ledger's state machine. Pure: it sees a log entry, its index, its term and the stamp inside it;
- * no clock, no randomness, no I/O, no floats, no iteration order that depends on an address. The
- * node, the simulator and the replay tool link this same object, and one log gives one state, one
- * list of results and one chain everywhere.
+ * The ledger's state machine. Pure: it sees a log entry, its index, its term and the stamp inside
+ * it; no clock, no randomness, no I/O, no floats, no iteration order that depends on an address.
+ * The node, the simulator and the replay tool link this same object, and one log gives one state,
+ * one list of results and one chain everywhere.
  *
- * State is a set of records (key bytes -> value bytes). Records live in an overlay in memory; what is
- * not there is fetched through `struct core_backing` (the node: the last checkpoint on disk; replay:
- * nothing). Changed records stay in the overlay until the host says that a checkpoint holds them.
+ * State is a set of records (key bytes -> value bytes). Records live in an overlay in memory; what
+ * is not there is fetched through `struct core_backing` (the node: the last checkpoint on disk;
+ * replay: nothing). Changed records stay in the overlay until the host says that a checkpoint holds
+ * them.
  *
  * Thread: one owner (the node's loop thread). Nothing here blocks except core_backing.get.
  * Errors: refusals are results. A negative return is final (-ENOMEM, -EIO of the backing, -EPROTO a
@@ -30,12 +31,12 @@ enum {
 };
 
 /* Replicated-time constants, microseconds. Part of the machine version. */
-#define CORE_HOT_HORIZON_US INT64_C(600000000)          /* 10 min: ids of reserve, settle, ... */
-#define CORE_ADMIN_HORIZON_US INT64_C(2592000000000)    /* 30 days: all other ids */
-#define CORE_AHEAD_US INT64_C(300000000)                /* an id from further ahead: MALFORMED */
-#define CORE_HOLD_GRACE_US INT64_C(30000000)            /* no expiry this long after a new term */
-#define CORE_LATE_WINDOW_US INT64_C(604800000000)       /* 7 days: settle after expiry */
-#define CORE_TTL_MAX_US INT64_C(86400000000)            /* of a hold */
+#define CORE_HOT_HORIZON_US INT64_C(600000000)       /* 10 min: ids of reserve, settle, ... */
+#define CORE_ADMIN_HORIZON_US INT64_C(2592000000000) /* 30 days: all other ids */
+#define CORE_AHEAD_US INT64_C(300000000)             /* an id from further ahead: MALFORMED */
+#define CORE_HOLD_GRACE_US INT64_C(30000000)         /* no expiry this long after a new term */
+#define CORE_LATE_WINDOW_US INT64_C(604800000000)    /* 7 days: settle after expiry */
+#define CORE_TTL_MAX_US INT64_C(86400000000)         /* of a hold */
 
 /* Records below the overlay. get: 0 and a view that lives until the next call; -ENOENT; or a final
  * negative code. NULL get: nothing below. */
@@ -72,8 +73,8 @@ enum core_transfer_kind {
 };
 const char *core_transfer_kind_name(enum core_transfer_kind k);
 
-/* Moves amount > 0 from one account to another: from -= amount, to += amount. ref: the hold's id, or
- * the command's where there is no hold. ordinal: running number within the entry. */
+/* Moves amount > 0 from one account to another: from -= amount, to += amount. ref: the hold's id,
+ * or the command's where there is no hold. ordinal: running number within the entry. */
 struct core_transfer {
     struct proto_uuid org;
     struct proto_uuid ref;
@@ -162,14 +163,14 @@ int64_t core_machine_drift(const struct core_machine *m);
 /* ---- reading ---- */
 /* A sealed query (proto_query_seal); the answer is written to w (PROTO_ANSWER_MAX is enough). 0, or
  * a final negative code. Refusals are codes in the answer. */
-__attribute__((warn_unused_result)) int core_machine_query(struct core_machine *m, const void *query,
-                                                           size_t n, struct proto_writer *w);
+__attribute__((warn_unused_result)) int
+core_machine_query(struct core_machine *m, const void *query, size_t n, struct proto_writer *w);
 
 /* ---- checkpoints ----
  * changes: every record changed since the last call, value NULL where deleted (and never written
  * below: skipped). They are then "being written": they stay in memory and are not reported again
- * unless they change once more. When the checkpoint is durable the host calls written(), which makes
- * them clean (so that they can be dropped to keep cache_records). One at a time. */
+ * unless they change once more. When the checkpoint is durable the host calls written(), which
+ * makes them clean (so that they can be dropped to keep cache_records). One at a time. */
 typedef int core_change_visit(void *ctx, const void *key, size_t klen, const void *value,
                               size_t vlen);
 __attribute__((warn_unused_result)) int core_machine_changes(struct core_machine *m,

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/core/overlay.h"
+
+#include "proto/base/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const uint16_t block_sizes[CORE_OVERLAY_CLASSES] = {64,
+                                                           96,
+                                                           128,
+                                                           160,
+                                                           192,
+                                                           256,
+                                                           320,
+                                                           384,
+                                                           512,
+                                                           640,
+                                                           768,
+                                                           1024,
+                                                           1280,
+                                                           1536,
+                                                           2048,
+                                                           3072,
+                                                           CORE_OVERLAY_BLOCK_MAX};
+
+_Static_assert(sizeof(struct core_record) == 24, "header of a block");
+_Static_assert(sizeof(struct core_record) + CORE_VALUE_MAX + CORE_KEY_MAX <= CORE_OVERLAY_BLOCK_MAX,
+               "the largest record fits the largest block");
+
+static void *value_of(struct core_record *r)
+{
+    return r + 1;
+}
+
+static struct core_record *record_of(void *value)
+{
+    return (struct core_record *)value - 1;
+}
+
+static const uint8_t *key_of(const struct core_record *r)
+{
+    return (const uint8_t *)r + block_sizes[r->class] - r->klen;
+}
+
+static void fail(struct core_overlay *o, int code)
+{
+    if (o->failed == 0)
+        o->failed = code;
+}
+
+/* ---- hashing: speed only; nothing that is chained or stored depends on it ---- */
+static uint32_t tag_of(const uint8_t *p, size_t n)
+{
+    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = n * k, x;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&x, p, 8);
+        h = (h ^ x) * k;
+        h ^= h >> 32;
+    }
+    x = 0;
+    memcpy(&x, p, n);
+    h = (h ^ x) * k;
+    h ^= h >> 29;
+    h *= k;
+    return (uint32_t)(h >> 32);
+}
+
+/* ---- blocks ---- */
+static unsigned class_for(size_t n)
+{
+    unsigned c = 0;
+    while (block_sizes[c] < n)
+        c++;
+    return c;
+}
+
+static struct core_record *block_new(struct core_overlay *o, unsigned class)
+{
+    size_t size = block_sizes[class];
+    if (o->free_blocks[class]) {
+        void *b = o->free_blocks[class];
+        memcpy(&o->free_blocks[class], b, sizeof(void *));
+        return b;
+    }
+    if ((size_t)(o->bump_end[class] - o->bump[class]) < size) {
+        uint8_t *chunk = malloc(CORE_OVERLAY_CHUNK);
+        if (!chunk)
+            return NULL;
+        memcpy(chunk, &o->chunks, sizeof(void *));
+        o->chunks = chunk;
+        o->bump[class] = chunk + 64; /* the link; 64 keeps blocks on cache lines */
+        o->bump_end[class] = chunk + CORE_OVERLAY_CHUNK;
+    }
+    void *b = o->bump[class];
+    o->bump[class] += size;
+    return b;
+}
+
+static void block_free(struct core_overlay *o, struct core_record *r)
+{
+    unsigned class = r->class;
+    memcpy(r, &o->free_blocks[class], sizeof(void *));
+    o->free_blocks[class] = r;
+}
+
+/* ---- lists ---- */
+static bool list_room(struct core_list *l)
+{
+    if (l->n < l->cap)
+        return true;
+    size_t cap = l->cap ? l->cap * 2 : 1024;
+    void *e = realloc(l->e, cap * sizeof(struct core_record *));
+    if (!e)
+        return false;
+    l->e = e;
+    l->cap = cap;
+    return true;
+}
+
+static void mark_dirty(struct core_overlay *o, struct core_record *r)
+{
+    if (r->flags & (CORE_RECORD_DIRTY | CORE_RECORD_SPARE))
+        return;
+    if (!list_room(&o->dirty)) {
+        fail(o, -ENOMEM);
+        return;
+    }
+    if (!(r->flags & CORE_RECORD_WRITING))
+        o->busy++;
+    r->flags |= CORE_RECORD_DIRTY;
+    r->dirty = (uint32_t)o->dirty.n;
+    o->dirty.e[o->dirty.n++] = r;
+}
+
+static void unmark_dirty(struct core_overlay *o, struct core_record *r)
+{
+    struct core_record *last = o->dirty.e[--o->dirty.n];
+    o->dirty.e[r->dirty] = last;
+    last->dirty = r->dirty;
+    r->flags &= (uint8_t)~CORE_RECORD_DIRTY;
+    if (!(r->flags & CORE_RECORD_WRITING))
+        o->busy--;
+}
+
+/* ---- the table ---- */
+static struct core_record *find(struct core_overlay *o, const uint8_t *key, size_t klen,
+                                uint32_t tag)
+{
+    size_t mask = o->n_slots - 1;
+    for (size_t i = tag & mask; o->slots[i].at != 0; i = (i + 1) & mask) {
+        if (o->slots[i].tag != tag)
+            continue;
+        struct core_record *r = o->all.e[o->slots[i].at - 1];
+        if (r->klen == klen && memcmp(key_of(r), key, klen) == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static void slot_fill(struct core_slot *slots, size_t n_slots, struct core_slot s)
+{
+    size_t i = s.tag & (n_slots - 1);
+    while (slots[i].at != 0)
+        i = (i + 1) & (n_slots - 1);
+    slots[i] = s;
+}
+
+static size_t slot_of(const struct core_overlay *o, const struct core_record *r)
+{
+    size_t i = r->tag & (o->n_slots - 1);
+    while (o->slots[i].at != r->at + 1)
+        i = (i + 1) & (o->n_slots - 1);
+    return i;
+}
+
+static bool table_room(struct core_overlay *o)
+{
+    if (!list_room(&o->all))
+        return false;
+    if ((o->all.n + 1) * 10 < o->n_slots * 7)
+        return true;
+    size_t n = o->n_slots * 2;
+    struct core_slot *slots = calloc(n, sizeof *slots);
+    if (!slots)
+        return false;
+    for (size_t i = 0; i < o->n_slots; i++)
+        if (o->slots[i].at != 0)
+            slot_fill(slots, n, o->slots[i]);
+    free(o->slots);
+    o->slots = slots;
+    o->n_slots = n;
+    return true;
+}
+
+static struct core_record *insert(struct core_overlay *o, const uint8_t *key, size_t klen,
+                                  uint32_t tag, size_t vlen)
+{
+    unsigned class = class_for(sizeof(struct core_record) + ((vlen + 7) & ~(size_t)7) + klen);
+    struct core_record *r = table_room(o) ? block_new(o, class) : NULL;
+    if (!r) {
+        fail(o, -ENOMEM);
+        return NULL;
+    }
+    *r = (struct core_record){.tag = tag,
+                              .at = (uint32_t)o->all.n,
+                              .klen = (uint16_t)klen,
+                              .vlen = (uint16_t)vlen,
+                              .class = (uint8_t) class};
+    memcpy((uint8_t *)r + block_sizes[class] - klen, key, klen);
+    o->all.e[o->all.n++] = r;
+    slot_fill(o->slots, o->n_slots, (struct core_slot){tag, r->at + 1});
+    return r;
+}
+
+/* Forgets a record that is on no list. */
+static void take_out(struct core_overlay *o, struct core_record *r)
+{
+    size_t mask = o->n_slots - 1, hole = slot_of(o, r);
+    for (size_t i = (hole + 1) & mask; o->slots[i].at != 0; i = (i + 1) & mask) {
+        size_t home = o->slots[i].tag & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            o->slots[hole] = o->slots[i];
+            hole = i;
+        }
+    }
+    o->slots[hole] = (struct core_slot){0, 0};
+    struct core_record *last = o->all.e[o->all.n - 1];
+    if (last != r) {
+        o->slots[slot_of(o, last)].at = r->at + 1;
+        last->at = r->at;
+        o->all.e[r->at] = last;
+    }
+    o->all.n--;
+    block_free(o, r);
+}
+
+/* ---- contract ---- */
+int core_overlay_init(struct core_overlay *o, const struct core_backing *backing, size_t limit)
+{
+    memset(o, 0, sizeof *o);
+    o->backing = *backing;
+    o->limit = limit ? limit : CORE_OVERLAY_CACHE_DEFAULT;
+    /* Sized once for the configured cache: zero pages cost nothing until used, and a table that
+     * never grows never makes a command wait for it. */
+    o->n_slots = 1024;
+    while (o->n_slots < o->limit * 2 && o->n_slots < (size_t)1 << 30)
+        o->n_slots *= 2;
+    o->slots = calloc(o->n_slots, sizeof *o->slots);
+    return o->slots ? 0 : -ENOMEM;
+}
+
+void core_overlay_close(struct core_overlay *o)
+{
+    while (o->chunks) {
+        void *next;
+        memcpy(&next, o->chunks, sizeof next);
+        free(o->chunks);
+        o->chunks = next;
+    }
+    free(o->slots);
+    free(o->all.e);
+    free(o->dirty.e);
+    free(o->writing.e);
+    memset(o, 0, sizeof *o);
+}
+
+static struct core_record *load(struct core_overlay *o, const uint8_t *key, size_t klen,
+                                uint32_t tag, const void *value, size_t vlen)
+{
+    if (klen == 0 || klen > CORE_KEY_MAX || vlen > CORE_VALUE_MAX) {
+        fail(o, -EIO);
+        return NULL;
+    }
+    struct core_record *r = insert(o, key, klen, tag, vlen);
+    if (!r)
+        return NULL;
+    memcpy(value_of(r), value, vlen);
+    r->flags = CORE_RECORD_BELOW | CORE_RECORD_SEEN;
+    return r;
+}
+
+void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen)
+{
+    uint32_t tag = tag_of(k->b, k->n);
+    struct core_record *r = find(o, k->b, k->n, tag);
+    if (!r && o->backing.get && o->failed == 0) {
+        const void *value;
+        size_t n;
+        int rv = o->backing.get(o->backing.ctx, k->b, k->n, &value, &n);
+        if (rv == 0)
+            r = load(o, k->b, k->n, tag, value, n);
+        else if (rv != -ENOENT)
+            fail(o, rv);
+    }
+    if (!r || (r->flags & CORE_RECORD_DELETED))
+        return NULL;
+    r->flags |= CORE_RECORD_SEEN;
+    *vlen = r->vlen;
+    return value_of(r);
+}
+
+static void *spare(struct core_overlay *o)
+{
+    struct core_record *r = (struct core_record *)o->spare;
+    memset(o->spare, 0, sizeof o->spare);
+    r->flags = CORE_RECORD_SPARE;
+    return value_of(r);
+}
+
+void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t vlen)
+{
+    CHECK(vlen <= CORE_VALUE_MAX && k->n > 0);
+    size_t old;
+    void *value = core_overlay_get(o, k, &old);
+    if (o->failed)
+        return spare(o);
+    uint32_t tag = tag_of(k->b, k->n);
+    struct core_record *r = value ? record_of(value) : find(o, k->b, k->n, tag);
+    if (r && sizeof *r + vlen + r->klen > block_sizes[r->class]) {
+        /* Too small a block: move to a larger one, lists and all. */
+        unsigned class = class_for(sizeof *r + ((vlen + 7) & ~(size_t)7) + r->klen);
+        struct core_record *larger = block_new(o, class);
+        if (!larger) {
+            fail(o, -ENOMEM);
+            return spare(o);
+        }
+        *larger = *r;
+        larger->class = (uint8_t) class;
+        memcpy((uint8_t *)larger + block_sizes[class] - r->klen, k->b, k->n);
+        o->all.e[r->at] = larger;
+        if (r->flags & CORE_RECORD_DIRTY)
+            o->dirty.e[r->dirty] = larger;
+        if (r->flags & CORE_RECORD_WRITING)
+            o->writing.e[r->writing] = larger;
+        block_free(o, r);
+        r = larger;
+    }
+    if (!r)
+        r = insert(o, k->b, k->n, tag, vlen);
+    if (!r)
+        return spare(o);
+    r->flags = (uint8_t)((r->flags & ~CORE_RECORD_DELETED) | CORE_RECORD_SEEN);
+    r->vlen = (uint16_t)vlen;
+    memset(value_of(r), 0, vlen);
+    mark_dirty(o, r);
+    return value_of(r);
+}
+
+void core_overlay_touch(struct core_overlay *o, void *value)
+{
+    mark_dirty(o, record_of(value));
+}
+
+void core_overlay_drop(struct core_overlay *o, void *value)
+{
+    struct core_record *r = record_of(value);
+    if (r->flags & CORE_RECORD_SPARE)
+        return;
+    if (r->flags & (CORE_RECORD_BELOW | CORE_RECORD_WRITING)) {
+        r->flags |= CORE_RECORD_DELETED;
+        r->vlen = 0;
+        mark_dirty(o, r);
+        return;
+    }
+    if (r->flags & CORE_RECORD_DIRTY)
+        unmark_dirty(o, r);
+    take_out(o, r);
+}
+
+void core_overlay_load(struct core_overlay *o, const void *key, size_t klen, const void *value,
+                       size_t vlen)
+{
+    uint32_t tag = tag_of(key, klen);
+    if (o->failed == 0 && !find(o, key, klen, tag))
+        (void)load(o, key, klen, tag, value, vlen);
+}
+
+void core_overlay_trim(struct core_overlay *o)
+{
+    size_t clean = o->all.n - o->busy;
+    if (clean <= o->limit)
+        return;
+    /* A bounded walk; what it leaves is taken by the next ones. */
+    size_t excess = clean - o->limit, steps = 64 + 8 * excess;
+    while (excess > 0 && steps-- > 0 && o->all.n > 0) {
+        if (o->hand >= o->all.n)
+            o->hand = 0;
+        struct core_record *r = o->all.e[o->hand];
+        if (r->flags & (CORE_RECORD_DIRTY | CORE_RECORD_WRITING)) {
+            o->hand++;
+        } else if (r->flags & CORE_RECORD_SEEN) {
+            r->flags &= (uint8_t)~CORE_RECORD_SEEN;
+            o->hand++;
+        } else {
+            take_out(o, r); /* the last one takes its place under the hand */
+            excess--;
+        }
+    }
+}
+
+int core_overlay_changes(struct core_overlay *o, core_change_visit *visit, void *ctx)
+{
+    CHECK(o->writing.n == 0); /* one checkpoint at a time */
+    struct core_list handed = o->dirty;
+    for (size_t i = 0; i < handed.n; i++) {
+        struct core_record *r = handed.e[i];
+        bool deleted = (r->flags & CORE_RECORD_DELETED) != 0;
+        int rv = visit(ctx, key_of(r), r->klen, deleted ? NULL : value_of(r), r->vlen);
+        if (rv)
+            return rv;
+        r->flags =
+            (uint8_t)((r->flags & ~CORE_RECORD_DIRTY) | CORE_RECORD_WRITING | CORE_RECORD_BELOW);
+        r->writing = (uint32_t)i;
+    }
+    o->dirty = o->writing;
+    o->writing = handed;
+    return 0;
+}
+
+void core_overlay_written(struct core_overlay *o)
+{
+    for (size_t i = 0; i < o->writing.n; i++) {
+        struct core_record *r = o->writing.e[i];
+        r->flags &= (uint8_t)~CORE_RECORD_WRITING;
+        if (r->flags & CORE_RECORD_DIRTY)
+            continue;
+        o->busy--;
+        if (r->flags & CORE_RECORD_DELETED)
+            take_out(o, r);
+    }
+    o->writing.n = 0;
+}
+
+int core_overlay_visit(struct core_overlay *o, core_change_visit *visit, void *ctx)
+{
+    for (size_t i = 0; i < o->all.n; i++) {
+        struct core_record *r = o->all.e[i];
+        if (r->flags & CORE_RECORD_DELETED)
+            continue;
+        int rv = visit(ctx, key_of(r), r->klen, value_of(r), r->vlen);
+        if (rv)
+            return rv;
+    }
+    return 0;
+}

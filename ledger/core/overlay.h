@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The records that are in memory: key bytes -> value bytes, above an optional backing. Used by the
+ * machine alone, on its owner's thread.
+ *
+ *            get (from below)        touch, put            changes            written
+ *   absent ------------------> clean ----------> dirty ------------> writing ---------> clean
+ *                                ^                 ^                    |  touch: writing + dirty
+ *                                '-- trim drops it '-- a deleted one is a tombstone until written
+ *
+ * A record made and dropped between two checkpoints leaves no trace. Values do not move until the
+ * next core_overlay_trim, so handlers keep pointers into them; the block's header stands before the
+ * value, the key at the block's end. Clean records beyond `limit` are dropped by CLOCK, in trim
+ * only.
+ *
+ * Failure (no memory, a backing that fails) is sticky: `failed` is set, get answers NULL, put
+ * answers a spare block that goes nowhere. The machine looks at `failed` after every command.
+ */
+#ifndef HOLDFAST_CORE_OVERLAY_H
+#define HOLDFAST_CORE_OVERLAY_H
+
+#include "ledger/core/core.h"
+
+enum {
+    CORE_OVERLAY_CLASSES = 17,
+    CORE_OVERLAY_BLOCK_MAX = 4416,       /* header + CORE_VALUE_MAX + CORE_KEY_MAX, rounded up */
+    CORE_OVERLAY_CHUNK = 128 * 1024,     /* bytes asked of malloc at once */
+    CORE_OVERLAY_CACHE_DEFAULT = 4000000 /* clean records */
+};
+
+/* A key being built; record.h has the layouts. */
+struct core_key {
+    uint32_t n;
+    uint8_t b[CORE_KEY_MAX];
+};
+
+struct core_record {
+    uint32_t tag;     /* of the key's hash */
+    uint32_t at;      /* in overlay.all */
+    uint32_t dirty;   /* in overlay.dirty, if CORE_RECORD_DIRTY */
+    uint32_t writing; /* in overlay.writing, if CORE_RECORD_WRITING */
+    uint16_t klen, vlen;
+    uint8_t class;
+    uint8_t flags;
+    uint8_t pad[2];
+};
+
+enum core_record_flag {
+    CORE_RECORD_DIRTY = 1,   /* changed since the last `changes` */
+    CORE_RECORD_WRITING = 2, /* handed to the checkpoint that is under way */
+    CORE_RECORD_BELOW = 4,   /* the store below has it, or will when the checkpoint is done */
+    CORE_RECORD_DELETED = 8,
+    CORE_RECORD_SEEN = 16, /* CLOCK's second chance */
+    CORE_RECORD_SPARE = 32,
+};
+
+struct core_slot {
+    uint32_t tag;
+    uint32_t at; /* position in overlay.all, plus 1; 0: free */
+};
+
+struct core_list {
+    struct core_record **e;
+    size_t n, cap;
+};
+
+struct core_overlay {
+    struct core_backing backing;
+    struct core_slot *slots; /* open addressing, linear probing */
+    size_t n_slots;          /* a power of two */
+    struct core_list all, dirty, writing;
+    size_t limit; /* clean records kept */
+    size_t busy;  /* records that are dirty or being written */
+    size_t hand;  /* CLOCK's */
+    void *chunks; /* each begins with the pointer to the next */
+    void *free_blocks[CORE_OVERLAY_CLASSES];
+    uint8_t *bump[CORE_OVERLAY_CLASSES], *bump_end[CORE_OVERLAY_CLASSES];
+    int failed; /* 0, or the final negative code */
+    uint64_t spare[CORE_OVERLAY_BLOCK_MAX / 8];
+};
+
+__attribute__((warn_unused_result)) int
+core_overlay_init(struct core_overlay *o, const struct core_backing *backing, size_t limit);
+void core_overlay_close(struct core_overlay *o);
+
+/* The value, or NULL: absent (or failed). */
+void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen);
+/* A zeroed value of vlen bytes in the place of whatever was there; dirty. Never NULL. */
+void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t vlen);
+/* The value will be (or was) changed by the caller. */
+void core_overlay_touch(struct core_overlay *o, void *value);
+void core_overlay_drop(struct core_overlay *o, void *value);
+/* A record that the host read from below at start-up; clean. */
+void core_overlay_load(struct core_overlay *o, const void *key, size_t klen, const void *value,
+                       size_t vlen);
+/* Drops clean records beyond the limit. Invalidates every value. */
+void core_overlay_trim(struct core_overlay *o);
+
+__attribute__((warn_unused_result)) int core_overlay_changes(struct core_overlay *o,
+                                                             core_change_visit *visit, void *ctx);
+void core_overlay_written(struct core_overlay *o);
+__attribute__((warn_unused_result)) int core_overlay_visit(struct core_overlay *o,
+                                                           core_change_visit *visit, void *ctx);
+
+#endif
