@@ -3,6 +3,7 @@
  * (../shared/data/prices beside the project, or HOLDFAST_SHARED/data/prices); without them those
  * tests say so and skip. Costs are compared in whole nano-dollars, rounded up as ours are.
  */
+#include "edge/exchange/usage.h"
 #include "proto/money.h"
 #include "tools/prices/import.h"
 
@@ -301,50 +302,33 @@ static void F8_tokencost_cases_are_exact(void **state)
     prices_close(&t.map);
 }
 
-/* What a usage body says, by the shape of the API it came from. */
-static int64_t count(yyjson_val *usage, const char *a, const char *b)
+/* The edge's own reader, as it meters a call. An embeddings answer has a prompt and nothing else;
+ * the cases read chat bodies as such. */
+static const char *read_openai(yyjson_val *usage, const char *flavor, struct proto_units *u)
 {
-    yyjson_val *v = yyjson_obj_get(usage, a);
-    return prices_tokens(b ? yyjson_obj_get(v, b) : v);
-}
-
-static const char *read_openai(yyjson_val *usage, bool embeddings, struct proto_units *u)
-{
-    static const char in[] = "prompt_tokens_details", out[] = "completion_tokens_details";
-    int64_t input = count(usage, "prompt_tokens", NULL);
-    u->n[PROTO_UNIT_input] = input;
+    struct edge_usage seen = {.seen = false};
+    assert_true(edge_usage_read(&seen, usage));
+    bool embeddings = strcmp(flavor, "embeddings") == 0;
     if (embeddings)
-        return "OpenAI embeddings";
-    u->n[PROTO_UNIT_cache_read] = count(usage, in, "cached_tokens");
-    u->n[PROTO_UNIT_cache_write] = count(usage, in, "cache_write_tokens");
-    u->n[PROTO_UNIT_audio_input] = count(usage, in, "audio_tokens");
-    u->n[PROTO_UNIT_input] = input - u->n[PROTO_UNIT_cache_read] - u->n[PROTO_UNIT_cache_write] -
-                             u->n[PROTO_UNIT_audio_input];
-    u->n[PROTO_UNIT_audio_output] = count(usage, out, "audio_tokens");
-    u->n[PROTO_UNIT_reasoning] = count(usage, out, "reasoning_tokens");
-    u->n[PROTO_UNIT_output] = count(usage, "completion_tokens", NULL) -
-                              u->n[PROTO_UNIT_audio_output] - u->n[PROTO_UNIT_reasoning];
-    return "OpenAI chat";
+        seen = (struct edge_usage){.seen = true, .prompt = seen.prompt};
+    edge_usage_units(&seen, u);
+    return embeddings                              ? "OpenAI embeddings"
+           : yyjson_obj_get(usage, "input_tokens") ? "OpenAI responses"
+                                                   : "OpenAI chat";
 }
 
-static const char *read_responses(yyjson_val *usage, struct proto_units *u)
+static int64_t count(yyjson_val *usage, const char *key)
 {
-    static const char in[] = "input_tokens_details", out[] = "output_tokens_details";
-    u->n[PROTO_UNIT_cache_read] = count(usage, in, "cached_tokens");
-    u->n[PROTO_UNIT_cache_write] = count(usage, in, "cache_write_tokens");
-    u->n[PROTO_UNIT_input] = count(usage, "input_tokens", NULL) - u->n[PROTO_UNIT_cache_read] -
-                             u->n[PROTO_UNIT_cache_write];
-    u->n[PROTO_UNIT_reasoning] = count(usage, out, "reasoning_tokens");
-    u->n[PROTO_UNIT_output] = count(usage, "output_tokens", NULL) - u->n[PROTO_UNIT_reasoning];
-    return "OpenAI responses";
+    return prices_tokens(yyjson_obj_get(usage, key));
 }
 
+/* No API of ours yet; the prices are tested all the same. */
 static const char *read_anthropic(yyjson_val *usage, struct proto_units *u)
 {
-    u->n[PROTO_UNIT_input] = count(usage, "input_tokens", NULL);
-    u->n[PROTO_UNIT_cache_read] = count(usage, "cache_read_input_tokens", NULL);
-    u->n[PROTO_UNIT_cache_write] = count(usage, "cache_creation_input_tokens", NULL);
-    u->n[PROTO_UNIT_output] = count(usage, "output_tokens", NULL);
+    u->n[PROTO_UNIT_input] = count(usage, "input_tokens");
+    u->n[PROTO_UNIT_cache_read] = count(usage, "cache_read_input_tokens");
+    u->n[PROTO_UNIT_cache_write] = count(usage, "cache_creation_input_tokens");
+    u->n[PROTO_UNIT_output] = count(usage, "output_tokens");
     return "Anthropic messages";
 }
 
@@ -371,10 +355,8 @@ static void usage_case(yyjson_val *c, void *ctx)
         s->others++; /* Google's own API, which no feature serves */
         return;
     }
-    if (yyjson_obj_get(usage, "prompt_tokens"))
-        shape = read_openai(usage, strcmp(flavor, "embeddings") == 0, &units);
-    else if (strcmp(flavor, "responses") == 0)
-        shape = read_responses(usage, &units);
+    if (yyjson_obj_get(usage, "prompt_tokens") || strcmp(flavor, "responses") == 0)
+        shape = read_openai(usage, flavor, &units);
     else
         shape = read_anthropic(usage, &units);
     unsigned k = 0;
