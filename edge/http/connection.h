@@ -164,7 +164,7 @@ struct edge_http_server {
 
 static inline struct http_connection *http_connection_of(const struct edge_http_request *req)
 {
-    return (struct http_connection *)((uintptr_t)req - offsetof(struct http_connection, req));
+    return (struct http_connection *)((const char *)req - offsetof(struct http_connection, req));
 }
 
 /* connection.c: life and state */

@@ -24,8 +24,8 @@ void edge_http_config_init(struct edge_http_config *config)
         .address = "127.0.0.1",
         .limits =
             {
-                .head_bytes = 32 * 1024,
-                .url_bytes = 8 * 1024,
+                .head_bytes = 32768,
+                .url_bytes = 8192,
                 .body_bytes = (size_t)8 << 20,
                 .body_total_bytes = (size_t)512 << 20,
                 .connections = 10000,
@@ -51,7 +51,7 @@ const char *http_server_date(struct edge_http_server *server)
     if (now != server->date_second) {
         struct tm tm;
         gmtime_r(&now, &tm);
-        strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        (void)strftime(server->date, sizeof server->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
         server->date_second = now;
     }
     return server->date;

@@ -45,7 +45,7 @@ static int object_add(struct pem_file *pem, const char *name, struct sink *sink)
     if (len)
         memcpy(data, base_buf_at(&sink->bytes), len);
     struct pem_object *object = &pem->objects[pem->count++];
-    snprintf(object->name, sizeof object->name, "%s", name);
+    (void)snprintf(object->name, sizeof object->name, "%s", name);
     object->data = data;
     object->len = len;
     base_buf_clear(&sink->bytes);
@@ -68,7 +68,8 @@ static int decode(struct pem_file *pem, const char *text, size_t len)
         switch (br_pem_decoder_event(&decoder)) {
         case BR_PEM_BEGIN_OBJ:
             inside = true;
-            snprintf(name, sizeof name, "%.*s", PEM_NAME_MAX - 1, br_pem_decoder_name(&decoder));
+            (void)snprintf(name, sizeof name, "%.*s", PEM_NAME_MAX - 1,
+                           br_pem_decoder_name(&decoder));
             br_pem_decoder_setdest(&decoder, on_bytes, &sink);
             break;
         case BR_PEM_END_OBJ:
@@ -119,7 +120,7 @@ int pem_file_load(struct pem_file *pem, const char *file, char *error, size_t ca
     memset(pem, 0, sizeof *pem);
     int rv = read_file(file, &text, &len);
     if (rv) {
-        snprintf(error, cap, "%s: %s", file, strerror(-rv));
+        (void)snprintf(error, cap, "%s: %s", file, strerror(-rv));
         return rv;
     }
     rv = decode(pem, text, len);
@@ -127,8 +128,9 @@ int pem_file_load(struct pem_file *pem, const char *file, char *error, size_t ca
     free(text);
     if (rv) {
         pem_file_close(pem);
-        snprintf(error, cap, "%s: %s", file,
-                 rv == -EBADMSG ? "not valid PEM (damaged, or an encrypted key)" : strerror(-rv));
+        (void)snprintf(error, cap, "%s: %s", file,
+                       rv == -EBADMSG ? "not valid PEM (damaged, or an encrypted key)"
+                                      : strerror(-rv));
     }
     return rv;
 }

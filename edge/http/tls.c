@@ -70,7 +70,7 @@ static int fail(char *error, size_t cap, int rv, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    vsnprintf(error, cap, format, ap);
+    (void)vsnprintf(error, cap, format, ap);
     va_end(ap);
     return rv;
 }

@@ -101,7 +101,7 @@ static void read_overrides(struct mock_ask *ask, yyjson_val *metadata, uint64_t 
         *max_tokens = TOKENS_MAX;
     yyjson_val *script = yyjson_obj_get(metadata, "mock_script");
     if (yyjson_is_str(script))
-        snprintf(ask->script, sizeof ask->script, "%s", yyjson_get_str(script));
+        (void)snprintf(ask->script, sizeof ask->script, "%s", yyjson_get_str(script));
     yyjson_val *cost = yyjson_obj_get(metadata, "mock_cost");
     int64_t nanos;
     if (yyjson_is_str(cost) && proto_money_parse(proto_str_of(yyjson_get_str(cost)), &nanos) == 0)

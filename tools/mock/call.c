@@ -89,9 +89,9 @@ static void answer_init(struct mock_worker *worker, const struct mock_ask *ask,
 {
     answer->ask = ask;
     answer->created = (int64_t)time(NULL);
-    snprintf(answer->id, sizeof answer->id, "%s-mock%02x%010llx",
-             ask->endpoint == MOCK_CHAT ? "chatcmpl" : "cmpl", worker->index,
-             (unsigned long long)++worker->sequence);
+    (void)snprintf(answer->id, sizeof answer->id, "%s-mock%02x%010llx",
+                   ask->endpoint == MOCK_CHAT ? "chatcmpl" : "cmpl", worker->index,
+                   (unsigned long long)++worker->sequence);
 }
 
 static void answer_whole(struct mock_worker *worker, struct edge_http_request *req,
