@@ -3,61 +3,42 @@
 // process with its log in the cluster's folder. It is gone when the test is.
 //
 //   const cluster = await Cluster.start(t, { nodes: 3, edges: 2 });
-//   const org = await cluster.ctl('org', 'create', '--name', 'acme');
+//   const org = await cluster.ctl('org', 'create', 'acme');
 //   const openai = cluster.openai(1, apiKey);
 //   await cluster.killNode(await cluster.leader());
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import OpenAI from 'openai';
-import { files, leaderOf, programs } from './programs.mjs';
-import { freePorts, program, temporary, trust } from './place.mjs';
+import { environment, files, programs } from './programs.mjs';
+import { program, temporary, trust } from './place.mjs';
 import { Program, run } from './process.mjs';
 import { until } from './wait.mjs';
-
-/** An INI file as {section: {key: value}}. */
-export function readIni(path) {
-    const sections = {};
-    let section = (sections[''] = {});
-    for (const line of readFileSync(path, 'utf8').split('\n')) {
-        const text = line.trim();
-        if (text === '' || text[0] === ';' || text[0] === '#') {
-            continue;
-        }
-        const head = /^\[(.*)\]$/.exec(text);
-        if (head) {
-            section = sections[head[1].trim()] ??= {};
-        } else {
-            const at = text.indexOf('=');
-            section[text.slice(0, at).trim()] = text.slice(at + 1).trim();
-        }
-    }
-    return sections;
-}
 
 export class Cluster {
     /**
      * @param {string} dir
-     * @param {{nodes?: number, edges?: number, initArgs?: string[], mockArgs?: string[], mock?: boolean,
-     *          env?: object}} options
+     * @param {{nodes?: number, edges?: number, initArgs?: string[], mockArgs?: string[],
+     *          providerUrl?: string, env?: object}} options providerUrl: of a provider of the test's
+     *   own; no mock is started then
      */
-    constructor(dir, { nodes = 3, edges = 2, initArgs = [], mockArgs = [], mock = true, env = {} } = {}) {
+    constructor(dir, { nodes = 3, edges = 2, initArgs = [], mockArgs = [], providerUrl, env } = {}) {
         this.dir = dir;
         this.size = { nodes, edges };
         this.initArgs = initArgs;
         this.mockArgs = mockArgs;
-        this.withMock = mock;
-        this.env = env;
+        this.providerUrl = providerUrl;
+        this.env = { ...environment, ...env };
         this.nodes = new Map(); // number -> Program, running ones only
         this.edges = new Map();
+        this.started = new Set(); // numbers of nodes that have a data directory
         this.mock = null;
-        this.mockPort = 0;
+        this.made = null; // what init said: {dir, cluster, edges, ledger, files}
     }
 
     /** Makes, starts and waits; ends everything when the test t ends. */
     static async start(t, options) {
         const cluster = new Cluster(temporary(t), options);
         t.after(() => cluster.stop());
-        [cluster.mockPort] = await freePorts(1);
         await cluster.init();
         await cluster.startAll();
         return cluster;
@@ -69,19 +50,27 @@ export class Cluster {
 
     async #spawn({ command, args, ready }, name) {
         const started = new Program(program(command), args, { name, env: this.env, log: this.#log(name) });
-        await started.waitLine(ready);
-        return started;
+        try {
+            return { started, ready: await started.waitLine(ready) };
+        } catch (error) {
+            await started.kill();
+            throw error;
+        }
     }
 
+    /** Starts the mock unless there is a provider, and writes the configuration. */
     async init() {
+        if (this.providerUrl === undefined) {
+            const { started, ready } = await this.#spawn(programs.mock(this), 'mock');
+            this.mock = started;
+            this.providerUrl = `${ready[1]}/v1`;
+        }
         const { command, args } = programs.init(this);
-        await run(program(command), args, { env: this.env });
+        this.made = (await run(program(command), args, { env: this.env })).json;
+        trust(join(this.dir, files.webCa));
     }
 
     async startAll() {
-        if (this.withMock) {
-            this.mock = await this.#spawn(programs.mock(this), 'mock');
-        }
         const numbers = (count) => Array.from({ length: count }, (_, i) => i + 1);
         await Promise.all(numbers(this.size.nodes).map((n) => this.startNode(n)));
         await this.leader();
@@ -89,12 +78,13 @@ export class Cluster {
     }
 
     async startNode(n) {
-        this.nodes.set(n, await this.#spawn(programs.node(this, n), `node-${n}`));
+        const call = programs.node(this, n, !this.started.has(n));
+        this.nodes.set(n, (await this.#spawn(call, `node-${n}`)).started);
+        this.started.add(n);
     }
 
     async startEdge(n) {
-        trust(join(this.dir, files.webCa));
-        this.edges.set(n, await this.#spawn(programs.edge(this, n), `edge-${n}`));
+        this.edges.set(n, (await this.#spawn(programs.edge(this, n), `edge-${n}`)).started);
     }
 
     /** Ends a ledger node as SIGTERM does; killNode is the power cut. Both return how it ended. */
@@ -121,7 +111,7 @@ export class Cluster {
 
     /** Waits for a leader and returns its number. */
     async leader(options) {
-        return until('a leader', async () => leaderOf(await this.ctl('status')), options);
+        return until('a leader', async () => (await this.ctl('status')).leader, options);
     }
 
     /** What holdfastctl says, parsed; a status other than 0 is an error. */
@@ -150,10 +140,9 @@ export class Cluster {
         return readFileSync(join(this.dir, files.operatorToken), 'utf8').trim();
     }
 
-    /** An edge's address from its configuration: "https://127.0.0.1:PORT". */
+    /** An edge's address as init chose it: "https://127.0.0.1:PORT". */
     edgeUrl(n) {
-        const config = readIni(join(this.dir, files.edgeConfig(n)));
-        return `${config.tls ? 'https' : 'http'}://${config.edge.listen}`;
+        return this.made.edges[n - 1];
     }
 
     /** The official client, pointed at an edge. */
