@@ -3,7 +3,7 @@
  *
  *   leaf  = SHA-256(0x00 | le32(length of command) | command | result)
  *   node  = SHA-256(0x01 | left | right); an odd last node goes up unchanged (RFC 6962, section 2.1)
- *   tail  = SHA-256(0x02 | ...) the entry's own effects (expired holds), the last leaf
+ *   tail  = SHA-256(0x02 | ...) the entry's own effects (expired holds) and its header, the last leaf
  *   chain[i] = SHA-256(chain[i-1] | be64 index | be64 term | be64 clock_us | root)
  *
  * `command` is as logged (sealed). chain[0] is the genesis seed; before genesis, 32 zero bytes.

@@ -250,6 +250,16 @@ static void move_chain(struct core_machine *m, const struct proto_hash *root)
         m->kept_from = m->at.index - CORE_CHAIN_KEPT + 1;
 }
 
+/* The batch's header goes into the entry's own leaf: a stamp behind the clock, or a leader's chain of
+ * an earlier index, changes no result and must not be changed unseen either. */
+static void hash_header(struct proto_sha256 *tail, const struct proto_batch_header *header)
+{
+    uint8_t bytes[PROTO_BATCH_HEADER_MAX];
+    struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
+    proto_batch_header_put(&w, header);
+    proto_sha256_add(tail, bytes, w.n);
+}
+
 int core_machine_apply(struct core_machine *m, uint64_t index, uint64_t term, const void *payload,
                        size_t n, struct core_outcome *out)
 {
@@ -263,6 +273,7 @@ int core_machine_apply(struct core_machine *m, uint64_t index, uint64_t term, co
 
     struct proto_sha256 tail;
     uint32_t expired = core_expire(m, &tail);
+    hash_header(&tail, &b.header);
     struct proto_writer w =
         proto_writer_over(m->results, (size_t)PROTO_BATCH_COMMANDS * PROTO_RESULT_MAX);
     for (uint32_t i = 0; i < b.n && m->failed == 0; i++)

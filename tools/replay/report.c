@@ -159,7 +159,7 @@ void report_text(const struct replay *r)
                  f->entries, f->commands, f->refused, f->holds_expired, f->seconds);
     if (f->compared)
         (void)printf("state    at entry %" PRIu64 ", %s: %" PRIu64 " records equal, %" PRIu64
-                     " dead ones left out, %" PRIu32 " open holds\n"
+                     " dead ones swept, %" PRIu32 " open holds\n"
                      "chain    %" PRIu64 ":%s\n",
                      f->applied.index, time_text(f->applied.clock_us, time), f->records,
                      f->records_dead, f->open_holds, f->applied.index,

@@ -75,6 +75,13 @@ static bool check_chains(struct replay *r, const struct proto_batch_header *h)
     const struct replay_options *o = r->o;
     const struct core_position *p = &r->pos;
     struct proto_hash chain;
+    if (h &&
+        (h->check_index >= p->index || (h->check_index == 0) != proto_hash_none(&h->check_chain))) {
+        (void)replay_fail(&r->verdict, REPLAY_MISMATCH, p->index,
+                          "entry %" PRIu64 ": the chain in its header is of no earlier entry",
+                          p->index);
+        return false;
+    }
     if (h && h->check_index > r->facts.confirmed &&
         core_machine_chain_at(r->machine, h->check_index, &chain)) {
         if (memcmp(&chain, &h->check_chain, sizeof chain) != 0)

@@ -17,7 +17,7 @@ struct replay_facts {
     struct core_position applied; /* of the state: what a checkpoint confirms */
     struct core_position last;    /* of the log */
     uint64_t confirmed;           /* chain proven up to here: checkpoint, leader's chain or head */
-    uint64_t records, records_dead; /* of the state, compared; left out as dead */
+    uint64_t records, records_dead; /* of the state, equal; in memory only, as dead */
     uint32_t open_holds;            /* at applied */
     bool compared, at_kept, head_met, receipt_met;
     bool tail_replaced; /* a live node replaced entries of the tail while they were read */
