@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Requests of edges and tools: where each one goes, and what is answered.
+ */
+#include "ledger/node_state.h"
+
+#include "proto/query.h"
+
+#include <stdlib.h>
+
+#ifndef HOLDFAST_VERSION
+#error "the build names the version"
+#endif
+
+static struct proto_reply_head head_of(const struct node *n, enum proto_reply_status status,
+                                       const char *detail)
+{
+    const struct cluster_node *leader = cluster_conf_node(&n->config->cluster, (uint32_t)n->leader);
+    struct core_position at;
+    core_machine_position(n->machine, &at);
+    return (struct proto_reply_head){.status = (uint8_t)status,
+                                     .leader = leader ? leader->id : 0,
+                                     .leader_address = proto_str_of(leader ? leader->client : ""),
+                                     .retry_ms =
+                                         status == PROTO_REPLY_busy ? NODE_BUSY_RETRY_MS : 0,
+                                     .term = n->term,
+                                     .applied = at.index,
+                                     .detail = proto_str_of(detail)};
+}
+
+void node_reply(struct node *n, struct serve_request *r, enum proto_reply_status status,
+                const char *detail)
+{
+    const struct proto_reply_head head = head_of(n, status, detail);
+    serve_answer(r, &head);
+}
+
+/* Of the intake. */
+void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_status status)
+{
+    struct node *n = ctx;
+    const struct proto_reply_head head = head_of(n, status, "");
+    if (status == PROTO_REPLY_done)
+        serve_answer_commands(r, &head);
+    else
+        serve_answer(r, &head);
+}
+
+void node_answer_query(struct node *n, struct serve_request *r)
+{
+    struct proto_writer w = proto_writer_over(n->answer, PROTO_ANSWER_MAX);
+    int rv = core_machine_query(n->machine, r->query.p, r->query.n, &w);
+    if (rv != 0 || w.full) {
+        (void)node_fail(n, NODE_EXIT_FATAL, "query",
+                        rv ? core_machine_error(n->machine) : "its answer does not fit");
+        node_reply(n, r, PROTO_REPLY_unavailable, "the node is stopping");
+        return;
+    }
+    const struct proto_reply_head head = head_of(n, PROTO_REPLY_done, "");
+    serve_answer_query(r, &head, n->answer, w.n);
+}
+
+static void fill_peers(const struct node *n, struct proto_node_status *s,
+                       struct pump_peer peers[PUMP_SERVERS_MAX])
+{
+    unsigned k = pump_peers(n->pump, peers);
+    for (unsigned i = 0; i < k && i < PROTO_MAX_peer_status; i++) {
+        const struct pump_peer *p = &peers[i];
+        int64_t ago_us = (int64_t)(n->now.mono_ms - p->heard_ms) * 1000;
+        s->peers.e[s->peers.n++] = (struct proto_peer_status){
+            .id = (uint32_t)p->id,
+            .address = proto_str_of(p->address),
+            .match = p->match,
+            .last_seen_us = p->heard_ms ? n->now.wall_us - ago_us : 0,
+            .clock_offset_us = p->heard_ms ? p->clock_us - p->clock_here_us : 0};
+    }
+}
+
+static void answer_status(struct node *n, struct serve_request *r)
+{
+    static const char *const roles[] = {
+        [PUMP_FOLLOWER] = "follower", [PUMP_CANDIDATE] = "candidate", [PUMP_LEADER] = "leader"};
+    const struct proto_reply_head head = head_of(n, PROTO_REPLY_done, "");
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    struct core_position at;
+    core_machine_position(n->machine, &at);
+    struct proto_node_status s = {.id = n->config->id,
+                                  .role = proto_str_of(n->stopping ? "stopping" : roles[n->role]),
+                                  .build = proto_str_of(HOLDFAST_VERSION),
+                                  .term = n->term,
+                                  .leader = head.leader,
+                                  .leader_address = head.leader_address,
+                                  .last_index = pump_last_index(n->pump),
+                                  .commit_index = pump_commit_index(n->pump),
+                                  .applied_index = at.index,
+                                  .checkpoint_index = n->checkpoint.index,
+                                  .chain = at.chain,
+                                  .clock_us = at.clock_us,
+                                  .commands = n->intake.commands,
+                                  .drift = core_machine_drift(n->machine) + n->drift.figure,
+                                  .open_holds = core_machine_open_holds(n->machine)};
+    fill_peers(n, &s, peers);
+    serve_answer_status(r, &head, &s);
+}
+
+void node_on_request(struct node *n, struct serve_request *r)
+{
+    if (r->kind == PROTO_REQUEST_STATUS) {
+        answer_status(n, r);
+    } else if (n->stopping) {
+        node_reply(n, r, PROTO_REPLY_unavailable, "the node is stopping");
+    } else if (r->kind == PROTO_REQUEST_QUERY && r->stale) {
+        node_answer_query(n, r);
+    } else if (n->role != PUMP_LEADER) {
+        node_reply(n, r, PROTO_REPLY_not_leader, "");
+    } else if (r->kind == PROTO_REQUEST_QUERY) {
+        reads_add(&n->reads, r);
+    } else if (!intake_offer(&n->intake, r)) {
+        node_reply(n, r, PROTO_REPLY_busy, "too many commands wait");
+    }
+}
+
+void node_drop_requests(struct node *n, enum proto_reply_status waiting)
+{
+    struct serve_request *r;
+    intake_drop_all(&n->intake, waiting);
+    while ((r = reads_drop(&n->reads)) != NULL)
+        node_reply(n, r, waiting, "");
+}

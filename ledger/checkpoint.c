@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/checkpoint.h"
+
+#include "proto/base/check.h"
+
+#include <errno.h>
+#include <string.h>
+
+void checkpoint_init(struct checkpoint *c, const struct checkpoint_config *config,
+                     struct core_machine *machine, struct state_reader *reader,
+                     struct checkpoint_thread *thread, uint64_t index)
+{
+    *c = (struct checkpoint){
+        .config = *config, .machine = machine, .reader = reader, .thread = thread, .index = index};
+    state_changes_init(&c->changes);
+    state_changes_init(&c->dead);
+}
+
+void checkpoint_close(struct checkpoint *c)
+{
+    state_changes_close(&c->changes);
+    state_changes_close(&c->dead);
+}
+
+uint64_t checkpoint_due_ms(const struct checkpoint *c)
+{
+    return c->writing ? UINT64_MAX : c->last_ms + c->config.every_ms;
+}
+
+bool checkpoint_due(const struct checkpoint *c, uint64_t mono_ms)
+{
+    return !c->writing && (mono_ms >= c->last_ms + c->config.every_ms ||
+                           core_machine_changed(c->machine) >= c->config.changed_records);
+}
+
+static int add_change(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
+{
+    return state_changes_add(ctx, key, klen, value, vlen);
+}
+
+int checkpoint_start(struct checkpoint *c, uint64_t mono_ms, const struct log_conf *conf)
+{
+    struct core_position at;
+    c->last_ms = mono_ms;
+    core_machine_position(c->machine, &at);
+    if (c->writing || at.index <= c->index)
+        return 0;
+    /* The dead come first: a later change of the same record wins. */
+    struct state_changes spare = c->changes;
+    c->changes = c->dead;
+    c->dead = spare;
+    state_changes_clear(&c->dead);
+    int rv = core_machine_changes(c->machine, add_change, &c->changes);
+    if (rv != 0)
+        return rv;
+    struct state_meta meta = {.applied_index = at.index,
+                              .applied_term = at.term,
+                              .clock_us = at.clock_us,
+                              .chain = at.chain};
+    if (conf)
+        meta.conf = *conf;
+    rv = checkpoint_thread_write(c->thread, &c->changes, &meta);
+    CHECK(rv != -EBUSY); /* one at a time: we know when it is done */
+    if (rv != 0)
+        return rv;
+    c->writing = true;
+    c->writing_index = at.index;
+    return 0;
+}
+
+/* ---- the dead ---- */
+
+struct sweep {
+    struct checkpoint *c;
+    int64_t clock_us;
+    unsigned seen;
+};
+
+enum { SWEEP_PAUSE = 1 };
+
+/* Runs before anything else is applied, so a record that changes later is in a later change. */
+static int look(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
+{
+    struct sweep *s = ctx;
+    struct checkpoint *c = s->c;
+    if (s->seen++ == CHECKPOINT_SWEEP_RECORDS) {
+        CHECK(klen <= sizeof c->sweep_from);
+        memcpy(c->sweep_from, key, klen);
+        c->sweep_n = klen;
+        return SWEEP_PAUSE;
+    }
+    if (!core_record_dead(key, klen, value, vlen, s->clock_us))
+        return 0;
+    c->swept++;
+    return state_changes_add(&c->dead, key, klen, NULL, 0);
+}
+
+static int sweep(struct checkpoint *c)
+{
+    struct core_position at;
+    core_machine_position(c->machine, &at);
+    struct sweep s = {.c = c, .clock_us = at.clock_us};
+    int rv = state_reader_scan(c->reader, NULL, 0, c->sweep_n ? c->sweep_from : NULL, c->sweep_n,
+                               look, &s);
+    if (rv == 0)
+        c->sweep_n = 0; /* the end: from the start next time */
+    return rv < 0 ? rv : 0;
+}
+
+int checkpoint_done(struct checkpoint *c, uint64_t index)
+{
+    CHECK(c->writing && index == c->writing_index);
+    c->writing = false;
+    c->index = index;
+    core_machine_written(c->machine);
+    int rv = state_reader_refresh(c->reader);
+    return rv != 0 ? rv : sweep(c);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * holdfast-ledger: command line of a ledger node.
+ */
+#include "ledger/node.h"
+#include "proto/base/log.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
+    "       holdfast-ledger init --config FILE\n"
+    "       holdfast-ledger --help | --version\n"
+    "\n"
+    "Runs one node of a Holdfast ledger.\n"
+    "  init             makes the data directory of a new cluster's node, and ends\n"
+    "  --config FILE    the node's configuration (node-1.conf)\n"
+    "  --check          reads the configuration, says what is wrong with it, and ends\n"
+    "  --init-if-empty  makes the data directory first if it is missing or empty\n"
+    "\n"
+    "exit codes: 0 stopped by a signal, 1 a disk failed or an invariant broke,\n"
+    "2 command line or configuration, 3 the data directory was refused,\n"
+    "4 this node's state differs from the leader's\n";
+
+struct options {
+    const char *config;
+    bool init, check, init_if_empty, help, version;
+};
+
+/* false: not a command line of ours. */
+static bool parse(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        if (i == 1 && strcmp(argv[i], "init") == 0)
+            o->init = true;
+        else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+            o->config = argv[++i];
+        else if (strcmp(argv[i], "--check") == 0)
+            o->check = true;
+        else if (strcmp(argv[i], "--init-if-empty") == 0)
+            o->init_if_empty = true;
+        else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            o->help = true;
+        else if (strcmp(argv[i], "--version") == 0)
+            o->version = true;
+        else
+            return false;
+    }
+    return o->help || o->version || o->config;
+}
+
+/* Threads of libraries inherit the mask, so that only the node's own thread takes the signals. */
+static void mask_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static enum node_exit run(const struct options *o)
+{
+    struct node_config config;
+    char error[BASE_CONF_ERROR];
+    enum node_exit rv = NODE_EXIT_OK;
+    if (node_config_load(&config, o->config, error) != 0) {
+        (void)fprintf(stderr, "holdfast-ledger: %s\n", error);
+        node_config_close(&config);
+        return NODE_EXIT_USAGE;
+    }
+    if (o->check)
+        (void)printf("%s: valid\n", o->config);
+    else if (o->init)
+        rv = node_create(&config);
+    else if (o->init_if_empty && node_dir_empty(&config))
+        rv = node_create(&config);
+    if (rv == NODE_EXIT_OK && !o->check && !o->init)
+        rv = node_run(&config);
+    node_config_close(&config);
+    return rv;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {0};
+    if (!parse(argc, argv, &o)) {
+        (void)fputs(usage, stderr);
+        return NODE_EXIT_USAGE;
+    }
+    if (o.help || o.version) {
+        (void)fputs(o.help ? usage : "holdfast-ledger " HOLDFAST_VERSION "\n", stdout);
+        return NODE_EXIT_OK;
+    }
+    base_log_open("holdfast-ledger", BASE_LOG_INFO);
+    mask_signals();
+    return (int)run(&o);
+}

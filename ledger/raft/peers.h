@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages between nodes: NNG PUSH to each peer (one socket and one dialer each) and one PULL
+ * listener for all, both over mutual TLS with the peers' CA. A message may be lost, never blocks,
+ * and never arrives in pieces; who sent it stands inside it, and the certificate of the CA lets it
+ * in.
+ *
+ * Threads: peers_send and peers_redial by the loop; on_message on NNG's threads. Nothing is called
+ * any more after peers_close.
+ * Bounds, each peer: PEERS_QUEUE_MAX messages and PEERS_QUEUE_BYTES wait for the connection (past
+ * them the new message is dropped); without a connection nothing waits.
+ */
+#ifndef HOLDFAST_LEDGER_PEERS_H
+#define HOLDFAST_LEDGER_PEERS_H
+
+#include "ledger/raft/pump.h"
+#include "proto/link/tls.h"
+
+enum {
+    PEERS_QUEUE_MAX = 512,
+    PEERS_QUEUE_BYTES = 8 * 1024 * 1024,
+    PEERS_SEND_TIMEOUT_MS = 2000, /* of a connection that takes nothing: it is dialled anew */
+};
+
+struct peers_peer {
+    uint64_t id;
+    const char *address;     /* "host:port" */
+    const char *server_name; /* in its certificate; checked */
+};
+
+struct peers_config {
+    const char *listen; /* "host:port" */
+    struct link_tls_files tls;
+    struct peers_peer peers[PUMP_SERVERS_MAX]; /* all but ourselves */
+    unsigned n_peers;
+    void *ctx;
+    /* false: refused, and freed by the caller of this; true: nng_msg_free is the taker's. */
+    bool (*on_message)(void *ctx, nng_msg *m);
+};
+
+struct peers;
+
+/* Dials in the background. 0 or a negative code with its cause. */
+__attribute__((warn_unused_result)) int
+peers_open(struct peers **out, const struct peers_config *config, char error[256]);
+void peers_close(struct peers *p);
+
+/* Two pieces, one message. Unknown peers and peers without a connection: dropped. */
+void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
+                size_t body_len);
+bool peers_connected(const struct peers *p, uint64_t id);
+/* Gives up the connection to a peer that has not been heard for a while and dials anew: TCP alone
+ * would wait for minutes after a partition has healed. */
+void peers_redial(struct peers *p, uint64_t id);
+
+#endif
