@@ -84,3 +84,35 @@ uint64_t guard_persisted(struct guard_append done, const struct guard_append *la
         last = least(last, later[(head + i) % cap].first - 1);
     return last;
 }
+
+bool guard_common_ground(const struct raft_message *request, const struct raft_message *reply,
+                         uint64_t applied, struct raft_message *success)
+{
+    const struct raft_append_entries_result *r = &reply->append_entries_result;
+    if (!request || request->type != RAFT_APPEND_ENTRIES ||
+        reply->type != RAFT_APPEND_ENTRIES_RESULT || r->rejected == 0 || applied == 0 ||
+        request->append_entries.term != r->term)
+        return false;
+    *success = *reply;
+    success->append_entries_result.rejected = 0;
+    success->append_entries_result.last_log_index = applied;
+    return true;
+}
+
+void guard_before_trail(struct raft_message *message, uint64_t first)
+{
+    struct raft_append_entries_result *r = &message->append_entries_result;
+    if (message->type == RAFT_APPEND_ENTRIES_RESULT && r->rejected == 0 &&
+        r->last_log_index + 1 < first)
+        r->last_log_index = 0; /* what is not above the match index is ignored */
+}
+
+void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit)
+{
+    const struct raft_install_snapshot s = message->install_snapshot;
+    message->type = RAFT_APPEND_ENTRIES;
+    message->append_entries = (struct raft_append_entries){.term = s.term,
+                                                           .prev_log_index = s.last_index,
+                                                           .prev_log_term = s.last_term,
+                                                           .leader_commit = commit};
+}

@@ -48,4 +48,22 @@ unsigned guard_split(const struct log_entry *entries, unsigned from, unsigned n)
 uint64_t guard_persisted(struct guard_append done, const struct guard_append *later, unsigned cap,
                          unsigned head, unsigned n);
 
+/* 7. Seeding. When a follower is behind the engine's trail, the engine sends an InstallSnapshot,
+ * which nobody transfers (a seeding, outside, brings the state), and then waits for its
+ * acknowledgment.
+ *
+ * 7a, follower: what it has applied is committed, so every leader of its term has it too. With a
+ * rejection it says so, as a success up to there: so the leader learns that a seeding has happened.
+ * True if `success` is to be sent before `reply`. */
+bool guard_common_ground(const struct raft_message *request, const struct raft_message *reply,
+                         uint64_t applied, struct raft_message *success);
+
+/* 7b, leader: such a success from before the trail would make the engine go back there, although
+ * the follower's log may reach into the trail. It stays a sign of life only. */
+void guard_before_trail(struct raft_message *message, uint64_t first);
+
+/* 7c, leader: in place of the InstallSnapshot the follower gets an empty AppendEntries at the same
+ * entry, or it would hear nothing, and elect another. */
+void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
+
 #endif

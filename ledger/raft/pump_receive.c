@@ -146,6 +146,7 @@ static int take(struct pump *p, const void *bytes, size_t n)
         pump_seed_needed(p, p->config.id);
         return 0;
     }
+    guard_before_trail(&m->raft, term_runs_first(&p->runs));
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = &m->raft;
     return pump_step(p, &event, NULL, &m->raft, NULL);

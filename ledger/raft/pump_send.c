@@ -36,6 +36,12 @@ static int encode(struct pump *p, const struct raft_message *m, unsigned n)
     return 0;
 }
 
+static int send_small(struct pump *p, const struct raft_message *m)
+{
+    int rv = encode(p, m, 0);
+    return rv ? rv : transmit(p, m->server_id, m->type);
+}
+
 /* Entries from `index` on into p->outgoing, as many of n as one message takes, at least one. */
 static int gather(struct pump *p, uint64_t index, unsigned n)
 {
@@ -110,6 +116,19 @@ void pump_seed_needed(struct pump *p, uint64_t id)
     p->io.on_seed_needed(p->io.ctx, id);
 }
 
+/* The follower is behind the trail. A rejection makes the engine ask again at once, so the
+ * heartbeat in place of its request keeps its own pace. */
+static int cannot_serve(struct pump *p, struct raft_message *m)
+{
+    struct peer *peer = pump_peer_of(p, m->server_id);
+    pump_seed_needed(p, m->server_id);
+    if (!peer || (peer->stand_in_ms && p->now.mono_ms - peer->stand_in_ms < p->config.heartbeat_ms))
+        return 0;
+    peer->stand_in_ms = p->now.mono_ms ? p->now.mono_ms : 1;
+    guard_heartbeat_for_install(m, p->commit);
+    return send_append(p, m);
+}
+
 int pump_send_messages(struct pump *p, const struct raft_update *u,
                        const struct raft_message *request)
 {
@@ -125,13 +144,15 @@ int pump_send_messages(struct pump *p, const struct raft_update *u,
         if (!(off & PUMP_GUARD_PRE_VOTE))
             guard_pre_vote(m, raft_current_term(&p->raft));
         if (m->type == RAFT_INSTALL_SNAPSHOT) {
-            pump_seed_needed(p, m->server_id);
+            rv = cannot_serve(p, m);
         } else if (m->type == RAFT_APPEND_ENTRIES) {
             rv = send_append(p, m);
         } else {
-            rv = encode(p, m, 0);
+            struct raft_message success;
+            if (guard_common_ground(request, m, p->applied, &success))
+                rv = send_small(p, &success);
             if (rv == 0)
-                rv = transmit(p, m->server_id, m->type);
+                rv = send_small(p, m);
         }
     }
     return rv;

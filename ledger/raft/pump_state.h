@@ -28,6 +28,7 @@ struct peer {
     uint64_t heard_ms;
     int64_t clock_us, clock_here_us;
     uint64_t seed_told_ms; /* 0: never */
+    uint64_t stand_in_ms;  /* last heartbeat in place of an InstallSnapshot; 0: never */
 };
 
 /* Appends in hand, oldest first: a ring, with the block each holds on to. */
