@@ -152,7 +152,8 @@ static void refused(struct edge_exchange *x, const struct link_answer *a)
         x->error.no_retry = false;
         x->error.retry_after_s = 1;
     }
-    if (x->call.unbounded != NULL && code == PROTO_FORBIDDEN) {
+    bool priced = (x->flags & PROTO_RESERVE_UNPRICED) == 0;
+    if (x->call.unbounded != NULL && priced && code == PROTO_MODEL_UNPRICED) {
         edge_error_set(&x->error, 400, "unbounded_request", "unbounded_request",
                        "The cost of this request has no upper bound (%s), and the organisation "
                        "does not allow such requests.",
