@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,9 @@ static int probe_in_child(const char *dir, struct store_why *why)
     }
     struct verdict v = {0};
     if (pid == 0) {
+        static const int faults[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
+        for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+            (void)signal(faults[i], SIG_DFL); /* the process's handlers are not the child's */
         v.rv = probe(dir, &v.why);
         ssize_t n = write(fds[1], &v, sizeof v);
         _exit(n == (ssize_t)sizeof v ? 0 : 1);

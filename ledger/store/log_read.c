@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/store/checksum.h"
 #include "ledger/store/log_segment.h"
 
 #include <errno.h>
@@ -63,14 +64,23 @@ static int page_add(struct log_page *p, uint64_t index, const MDB_val *value)
         term |= (uint64_t)v[i] << (8 * i);
     if (term == 0 || v[8] < ENTRY_COMMAND || v[8] > ENTRY_CHANGE)
         return MDB_CORRUPTED;
+    struct log_entry e = {.index = index,
+                          .term = term,
+                          .data = v + SEGMENT_VALUE_HEAD,
+                          .len = (uint32_t)len,
+                          .kind = v[8]};
+    uint32_t checksum;
+    memcpy(&checksum, v + 9, sizeof checksum);
+    if (checksum != entry_checksum(&e))
+        return MDB_CORRUPTED;
     int rv = page_reserve(p, len);
     if (rv)
         return rv;
     if (len > 0)
         memcpy(p->bytes + p->used, v + SEGMENT_VALUE_HEAD, len);
     p->used += len;
-    p->entries[p->n++] =
-        (struct log_entry){.index = index, .term = term, .len = (uint32_t)len, .kind = v[8]};
+    e.data = NULL; /* page_settle says where */
+    p->entries[p->n++] = e;
     return 0;
 }
 

@@ -18,7 +18,7 @@
 enum {
     SEGMENTS_OPEN_MAX = 8,
     SEGMENT_TABLES = 3,
-    SEGMENT_VALUE_HEAD = 9, /* term u64 LE, kind u8 */
+    SEGMENT_VALUE_HEAD = 13, /* term u64 LE, kind u8, checksum u32 LE */
     SEGMENT_NAME_DIGITS = 20,
 };
 

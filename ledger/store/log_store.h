@@ -3,7 +3,7 @@
  * digits>/, each sealed once it holds about segment_bytes and the next one exists. LMDB files
  * never shrink, so trimming is unlinking a whole segment and archiving is copying one.
  *
- * Each segment holds three tables keyed by index: entries (term u64 LE, kind u8, payload), runs
+ * Each segment holds three tables keyed by index: entries (term, kind, checksum, payload), runs
  * (first index of a term -> term) and confs (configuration entries), so opening reads no payload.
  * Default LMDB sync: what log_store_append returned 0 for survives power loss.
  *

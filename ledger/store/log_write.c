@@ -3,6 +3,7 @@
  * log after a prefix of the appends (or of an append's truncation, whose entries were already
  * overruled by a newer leader and so not committed).
  */
+#include "ledger/store/checksum.h"
 #include "ledger/store/log_segment.h"
 
 #include "proto/base/check.h"
@@ -188,6 +189,8 @@ static int put_entry(struct writing *w, const struct log_entry *e)
     for (int i = 0; i < 8; i++)
         v[i] = (uint8_t)(e->term >> (8 * i));
     v[8] = e->kind;
+    uint32_t checksum = entry_checksum(e);
+    memcpy(v + 9, &checksum, sizeof checksum);
     if (e->len > 0)
         memcpy(v + SEGMENT_VALUE_HEAD, e->data, e->len);
     w->bytes += e->len + 64;
