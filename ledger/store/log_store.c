@@ -12,14 +12,6 @@
 
 #define SEGMENT_BYTES_DEFAULT (UINT64_C(1) << 30)
 
-void log_recovered_close(struct log_recovered *r)
-{
-    term_runs_close(&r->runs);
-    free(r->confs);
-    r->confs = NULL;
-    r->n_confs = 0;
-}
-
 static int by_first(const void *a, const void *b)
 {
     const struct log_segment *x = *(struct log_segment *const *)a;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The pump by hand: a few pumps whose messages and writes the test carries itself. The simulator
+ * (tests/sim) does the wide search; here are the traces it meets too rarely, and the interface.
+ */
+#include "ledger/raft/guard.h"
+#include "ledger/raft/message.h"
+#include "ledger/raft/pump.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+// cmocka needs these before it
+#include <cmocka.h>
+
+enum { NODES = 3, QUEUE = 4096 };
+
+struct letter {
+    uint64_t to;
+    size_t n;
+    uint8_t *bytes;
+};
+
+struct host {
+    struct pump *pump;
+    uint64_t id, applied, commands;
+    unsigned nodes;
+    struct guard_append writes[QUEUE];
+    struct letter out[QUEUE];
+    unsigned n_out, n_writes; /* n_writes: not told yet */
+    uint64_t cut_off;         /* what it sends to this node is lost */
+};
+
+static struct host host[NODES + 1];
+static struct pump_now now = {.mono_ms = 1000, .wall_us = 1};
+
+static int save_term(void *ctx, uint64_t term, uint64_t vote)
+{
+    (void)ctx, (void)term, (void)vote;
+    return 0;
+}
+
+static int append(void *ctx, const struct log_entry *e, unsigned n)
+{
+    struct host *h = ctx;
+    assert_true(h->n_writes < QUEUE);
+    h->writes[h->n_writes++] = (struct guard_append){e[0].index, e[n - 1].index};
+    return 0;
+}
+
+static int read_entries(void *ctx, uint64_t first, unsigned n, size_t max_bytes,
+                        const struct log_entry **out)
+{
+    static uint8_t conf[ENTRY_CONF_MAX];
+    static struct log_entry e;
+    (void)ctx, (void)n, (void)max_bytes;
+    assert_int_equal(first, 1); /* all else is in the tail */
+    const struct pump_server servers[] = {{1, "a"}, {2, "b"}, {3, "c"}};
+    int len = pump_encode_servers(servers, ((struct host *)ctx)->nodes, conf);
+    e = (struct log_entry){
+        .index = 1, .term = 1, .data = conf, .len = (uint32_t)len, .kind = ENTRY_CHANGE};
+    *out = &e;
+    return 1;
+}
+
+static void send_out(void *ctx, uint64_t peer, const void *head, size_t head_len, const void *body,
+                     size_t body_len)
+{
+    struct host *h = ctx;
+    if (h->cut_off == peer)
+        return;
+    assert_true(h->n_out < QUEUE);
+    struct letter *l = &h->out[h->n_out++];
+    *l = (struct letter){peer, head_len + body_len, malloc(head_len + body_len)};
+    assert_non_null(l->bytes);
+    memcpy(l->bytes, head, head_len);
+    memcpy(l->bytes + head_len, body, body_len);
+}
+
+static int apply(void *ctx, const struct log_entry *e)
+{
+    struct host *h = ctx;
+    assert_int_equal(e->index, h->applied + 1);
+    h->applied = e->index;
+    h->commands += e->kind == ENTRY_COMMAND;
+    return 0;
+}
+
+static void on_role(void *ctx, enum pump_role role, uint64_t term, uint64_t leader)
+{
+    (void)ctx, (void)role, (void)term, (void)leader;
+}
+
+static void on_seed_needed(void *ctx, uint64_t peer)
+{
+    (void)ctx, (void)peer;
+}
+
+static void start(unsigned nodes, unsigned disable_guards)
+{
+    static const char *const names[] = {"", "a", "b", "c"};
+    for (uint64_t i = 1; i <= nodes; i++) {
+        struct host *h = &host[i];
+        *h = (struct host){.id = i, .nodes = nodes};
+        struct pump_config config = {.cluster = {{1}},
+                                     .id = i,
+                                     .address = names[i],
+                                     .seed = (unsigned)i,
+                                     .max_inflight = 64,
+                                     .disable_guards = disable_guards};
+        struct pump_io io = {h,     save_term, append,         read_entries, send_out,
+                             apply, on_role,   on_seed_needed, NULL};
+        h->pump = pump_new(&config, &io);
+        assert_non_null(h->pump);
+        const struct log_entry *conf;
+        (void)read_entries(h, 1, 1, 1, &conf);
+        struct log_recovered r = {.term = 1, .incarnation = 1, .n_confs = 1};
+        r.confs = calloc(1, sizeof *r.confs);
+        assert_non_null(r.confs);
+        r.confs[0].index = 1;
+        r.confs[0].len = conf->len;
+        memcpy(r.confs[0].data, conf->data, conf->len);
+        assert_int_equal(term_runs_append(&r.runs, 1, 1), 0);
+        assert_int_equal(pump_start(h->pump, now, &r), 0);
+        log_recovered_close(&r);
+    }
+}
+
+static void stop(unsigned nodes)
+{
+    for (unsigned i = 1; i <= nodes; i++) {
+        for (unsigned k = 0; k < host[i].n_out; k++)
+            free(host[i].out[k].bytes);
+        pump_free(host[i].pump);
+    }
+}
+
+static void persist(struct host *h)
+{
+    for (unsigned i = 0; i < h->n_writes; i++) /* the pump may add more while it is told */
+        assert_int_equal(pump_persisted(h->pump, now, h->writes[i].first, h->writes[i].last), 0);
+    h->n_writes = 0;
+}
+
+static bool deliver(struct host *h)
+{
+    struct letter out[64];
+    unsigned n = 0;
+    for (; n < h->n_out && n < 64; n++)
+        out[n] = h->out[n];
+    h->n_out -= n;
+    memmove(h->out, h->out + n, h->n_out * sizeof *h->out);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(pump_receive(host[out[i].to].pump, now, out[i].bytes, out[i].n), 0);
+        free(out[i].bytes);
+    }
+    return n > 0;
+}
+
+/* Until nobody has anything to say. */
+static void settle(unsigned nodes)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (unsigned i = 1; i <= nodes; i++) {
+            more |= host[i].n_writes > 0;
+            persist(&host[i]);
+            more |= deliver(&host[i]);
+        }
+    }
+}
+
+static void elect(unsigned i, unsigned nodes)
+{
+    now.mono_ms = pump_next_timeout(host[i].pump);
+    assert_int_equal(pump_tick(host[i].pump, now), 0);
+    settle(nodes);
+    assert_int_equal(pump_role(host[i].pump), PUMP_LEADER);
+}
+
+static void submit(struct host *h, const void *p, size_t n)
+{
+    uint64_t index, term, expected = pump_last_index(h->pump) + 1;
+    assert_int_equal(pump_submit(h->pump, now, p, n, &index, &term), 0);
+    assert_int_equal(index, expected);
+    assert_int_equal(term, pump_term(h->pump));
+}
+
+static void F43_a_cluster_of_one_serves(void **state)
+{
+    (void)state;
+    start(1, 0);
+    assert_int_equal(pump_role(host[1].pump), PUMP_LEADER);
+    submit(&host[1], "abc", 3);
+    assert_int_equal(host[1].commands, 0); /* not before it is durable */
+    settle(1);
+    assert_int_equal(host[1].commands, 1);
+    assert_true(pump_leads_firmly(host[1].pump));
+    stop(1);
+}
+
+static void F43_a_command_is_applied_on_all_after_a_majority_has_it(void **state)
+{
+    (void)state;
+    start(3, 0);
+    uint64_t index, term;
+    assert_int_equal(pump_submit(host[2].pump, now, "x", 1, &index, &term), PUMP_NOT_LEADER);
+    elect(1, 3);
+    submit(&host[1], "abc", 3);
+    (void)deliver(&host[1]); /* the others have it, nobody's disk does */
+    assert_int_equal(pump_commit_index(host[1].pump), 1);
+    persist(&host[2]);
+    (void)deliver(&host[2]);
+    assert_int_equal(pump_commit_index(host[1].pump), 1); /* one copy of three is none */
+    persist(&host[1]);
+    assert_int_equal(pump_commit_index(host[1].pump), 2);
+    assert_int_equal(host[1].commands, 1);
+    settle(3);
+    now.mono_ms += 100;
+    assert_int_equal(pump_tick(host[1].pump, now), 0);
+    settle(3);
+    for (int i = 1; i <= 3; i++)
+        assert_int_equal(host[i].commands, 1);
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    assert_int_equal(pump_peers(host[1].pump, peers), 2);
+    assert_int_equal(peers[0].match, 2);
+    assert_string_equal(peers[1].address, "c");
+    assert_int_equal(pump_leader(host[3].pump), 1);
+    stop(3);
+}
+
+static void F43_the_queue_of_proposals_is_bounded(void **state)
+{
+    (void)state;
+    uint64_t index, term;
+    static uint8_t big[ENTRY_LEN_MAX + 1];
+    start(3, 0);
+    elect(1, 3);
+    for (int i = 0; i < 64; i++)
+        submit(&host[1], "abc", 3);
+    assert_int_equal(pump_submit(host[1].pump, now, "x", 1, &index, &term), -EBUSY);
+    assert_int_equal(pump_submit(host[1].pump, now, big, sizeof big, &index, &term), -EMSGSIZE);
+    settle(3);
+    assert_int_equal(host[1].commands, 64);
+    for (int i = 0; i < 6; i++) /* more than one message takes */
+        submit(&host[1], big, ENTRY_LEN_MAX);
+    settle(3);
+    assert_int_equal(host[1].commands, 70);
+    assert_int_equal(pump_last_stored(host[3].pump), pump_last_stored(host[1].pump));
+    stop(3);
+}
+
+static void F43_leadership_is_handed_over(void **state)
+{
+    (void)state;
+    start(3, 0);
+    elect(1, 3);
+    submit(&host[1], "abc", 3);
+    settle(3);
+    assert_int_equal(pump_transfer(host[1].pump, now, 9), -ENOENT);
+    assert_int_equal(pump_transfer(host[2].pump, now, 1), PUMP_NOT_LEADER);
+    assert_int_equal(pump_transfer(host[1].pump, now, 3), 0);
+    settle(3);
+    assert_int_equal(pump_role(host[3].pump), PUMP_LEADER);
+    assert_int_equal(pump_role(host[1].pump), PUMP_FOLLOWER);
+    stop(3);
+}
+
+static void F43_foreign_and_overtaken_messages_are_dropped(void **state)
+{
+    (void)state;
+    struct pump_stats s;
+    start(3, 0);
+    struct message_head h = {.cluster = {{1}}, .from = 2, .to = 1, .incarnation = 4, .sequence = 9};
+    struct raft_message m = {.type = RAFT_TIMEOUT_NOW};
+    uint8_t bytes[512];
+    const struct {
+        unsigned cluster, group, to;
+        uint64_t incarnation, sequence;
+        uint64_t foreign, old;
+    } cases[] = {
+        {1, 0, 1, 4, 9, 0, 0},  {2, 0, 1, 4, 10, 1, 0}, {1, 1, 1, 4, 10, 2, 0},
+        {1, 0, 2, 4, 10, 3, 0}, {1, 0, 1, 4, 9, 3, 1},  {1, 0, 1, 3, 99, 3, 2},
+        {1, 0, 1, 5, 1, 3, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        h.cluster.b[0] = (uint8_t)cases[i].cluster;
+        h.group = (uint16_t)cases[i].group;
+        h.to = cases[i].to;
+        h.incarnation = cases[i].incarnation;
+        h.sequence = cases[i].sequence;
+        size_t n = message_put_head(bytes, &h, m.type);
+        struct proto_writer w = proto_writer_over(bytes + n, sizeof bytes - n);
+        message_put_body(&w, &m, NULL, 0, (struct proto_str){0});
+        assert_int_equal(pump_receive(host[1].pump, now, bytes, n + w.n), 0);
+        pump_stats(host[1].pump, &s);
+        assert_int_equal(s.foreign_messages, cases[i].foreign);
+        assert_int_equal(s.old_messages, cases[i].old);
+    }
+    assert_int_equal(pump_receive(host[1].pump, now, "rubbish", 7), 0);
+    pump_stats(host[1].pump, &s);
+    assert_int_equal(s.bad_messages, 1);
+    stop(3);
+}
+
+/* Guard 1. Node 3 answers a request that node 1 sent as leader of an older term, from before the
+ * first entry; node 1 leads again by then. Without the guard it counts the answer as a copy. */
+static uint64_t commit_after_stale_reply(unsigned disable)
+{
+    start(3, disable);
+    uint64_t old_term = pump_term(host[1].pump);
+    elect(1, 3);
+    uint8_t bytes[512];
+    struct message_head h = {
+        .cluster = {{1}}, .from = 1, .to = 3, .incarnation = 1, .sequence = 1000};
+    struct raft_message m = {.type = RAFT_APPEND_ENTRIES};
+    m.append_entries = (struct raft_append_entries){.term = old_term};
+    size_t n = message_put_head(bytes, &h, m.type);
+    struct proto_writer w = proto_writer_over(bytes + n, sizeof bytes - n);
+    message_put_body(&w, &m, NULL, 0, (struct proto_str){0});
+    submit(&host[1], "abc", 3);
+    for (unsigned i = 0; i < host[1].n_out; i++) /* nobody gets the entry */
+        free(host[1].out[i].bytes);
+    host[1].n_out = 0;
+    persist(&host[1]);
+    assert_int_equal(pump_commit_index(host[1].pump), 1);
+    assert_int_equal(pump_receive(host[3].pump, now, bytes, n + w.n), 0);
+    assert_int_equal(host[3].n_out, 1);
+    host[1].cut_off = 2;
+    (void)deliver(&host[3]);
+    uint64_t commit = pump_commit_index(host[1].pump);
+    assert_true(pump_last_index(host[3].pump) == 1); /* it holds no copy */
+    stop(3);
+    return commit;
+}
+
+static void F43_guard_1_a_stale_reply_is_no_copy(void **state)
+{
+    (void)state;
+    assert_int_equal(commit_after_stale_reply(0), 1);
+    assert_int_equal(commit_after_stale_reply(PUMP_GUARD_STALE_REPLY),
+                     2); /* the harm it prevents */
+}
+
+/* Guard 6: an entry that was cut off and came back while the disk was behind. */
+static void F43_guard_6_writes_that_will_be_overwritten_are_not_reported(void **state)
+{
+    (void)state;
+    const struct guard_append later[] = {{0, 0}, {5, 6}, {7, 9}, {6, 6}};
+    assert_int_equal(guard_persisted((struct guard_append){3, 9}, later, 4, 1, 0), 9);
+    assert_int_equal(guard_persisted((struct guard_append){3, 4}, later, 4, 1, 3), 4);
+    assert_int_equal(guard_persisted((struct guard_append){3, 9}, later, 4, 1, 3), 4);
+    assert_int_equal(guard_persisted((struct guard_append){3, 9}, later, 4, 2, 1), 6);
+    assert_int_equal(guard_persisted((struct guard_append){5, 9}, later, 4, 3, 3), 4);
+}
+
+/* Not a limit that is asserted: machines differ. The design asks for 100,000 a second. */
+static void F43_throughput_of_small_entries(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 2000, BATCH = 32 };
+    struct timespec a, b;
+    char payload[200] = {0};
+    start(3, 0);
+    elect(1, 3);
+    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int k = 0; k < BATCH; k++)
+            submit(&host[1], payload, sizeof payload);
+        settle(3);
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    double s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    print_message("%.0f entries/s through three pumps on one core\n", ROUNDS * BATCH / s);
+    assert_int_equal(host[1].commands, ROUNDS * BATCH);
+    stop(3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(F43_a_cluster_of_one_serves),
+        cmocka_unit_test(F43_a_command_is_applied_on_all_after_a_majority_has_it),
+        cmocka_unit_test(F43_the_queue_of_proposals_is_bounded),
+        cmocka_unit_test(F43_leadership_is_handed_over),
+        cmocka_unit_test(F43_foreign_and_overtaken_messages_are_dropped),
+        cmocka_unit_test(F43_guard_1_a_stale_reply_is_no_copy),
+        cmocka_unit_test(F43_guard_6_writes_that_will_be_overwritten_are_not_reported),
+        cmocka_unit_test(F43_throughput_of_small_entries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
