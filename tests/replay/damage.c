@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/replay/damage.h"
 
+#include "ledger/store/checksum.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <lmdb.h>
@@ -86,6 +88,27 @@ void damage_value(const struct damage_table *t, size_t n, size_t offset, uint8_t
     seek(&s, n);
     uint8_t *p = copy_of(&s.value);
     p[offset] ^= mask;
+    s.value.mv_data = p;
+    need(mdb_cursor_put(s.cursor, &s.key, &s.value, MDB_CURRENT), "put");
+    end(&s);
+    free(p);
+}
+
+void damage_mend_entry(const struct damage_table *t, size_t n)
+{
+    enum { HEAD = 13, CHECKSUM = 9 };
+    struct session s;
+    struct log_entry e = {0};
+    begin(&s, t, 0);
+    seek(&s, n);
+    uint8_t *p = copy_of(&s.value);
+    memcpy(&e.index, s.key.mv_data, sizeof e.index);
+    memcpy(&e.term, p, sizeof e.term);
+    e.kind = p[8];
+    e.data = p + HEAD;
+    e.len = (uint32_t)(s.value.mv_size - HEAD);
+    uint32_t checksum = entry_checksum(&e);
+    memcpy(p + CHECKSUM, &checksum, sizeof checksum);
     s.value.mv_data = p;
     need(mdb_cursor_put(s.cursor, &s.key, &s.value, MDB_CURRENT), "put");
     end(&s);

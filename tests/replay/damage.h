@@ -19,6 +19,8 @@ size_t damage_count(const struct damage_table *t);
 void damage_lengths(const struct damage_table *t, size_t n, size_t *klen, size_t *vlen);
 /* value[offset] ^= mask of record number n. */
 void damage_value(const struct damage_table *t, size_t n, size_t offset, uint8_t mask);
+/* Makes the checksum of a log entry right again: a forger would. */
+void damage_mend_entry(const struct damage_table *t, size_t n);
 /* key[offset] ^= mask: the record moves. Returns its new number. */
 size_t damage_key(const struct damage_table *t, size_t n, size_t offset, uint8_t mask);
 void damage_delete(const struct damage_table *t, size_t n);

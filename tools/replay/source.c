@@ -123,10 +123,12 @@ int source_read(struct replay_source *s, uint64_t first, uint64_t last, struct r
     if (max > SOURCE_PAGE_ENTRIES)
         max = SOURCE_PAGE_ENTRIES;
     int got = log_store_read(s->log, first, (unsigned)max, SOURCE_PAGE_BYTES, &s->page, &why);
+    if (got == -EUCLEAN && max > 1) /* one by one, to name the entry that is damaged */
+        got = log_store_read(s->log, first, 1, SOURCE_PAGE_BYTES, &s->page, &why);
     if (got >= 0)
         return got;
     (void)replay_fail(v, got == -EUCLEAN ? REPLAY_MISMATCH : REPLAY_UNUSABLE, first,
-                      "entry %" PRIu64 " or one after it cannot be read: %s", first, why.text);
+                      "entry %" PRIu64 " cannot be read: %s", first, why.text);
     return -1;
 }
 
