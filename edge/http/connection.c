@@ -291,7 +291,7 @@ static void next_request(struct http_connection *c)
         return;
     size_t used = read_request(c, base_buf_at(&c->pending), base_buf_len(&c->pending));
     base_buf_take(&c->pending, used);
-    if (!base_buf_len(&c->pending) && c->pending.cap > KEEP_BUFFER_BYTES)
+    if (!base_buf_len(&c->pending))
         base_buf_close(&c->pending);
 }
 
@@ -377,7 +377,8 @@ void http_connection_expire(struct http_connection *c, uint64_t now_ms)
 {
     if (c->state == CONN_CLOSED)
         return;
-    if (is_stalled(c, now_ms)) {
+    bool unwatched = c->req.held && !c->reading;
+    if (is_stalled(c, now_ms) || (unwatched && http_transport_peer_left(c))) {
         http_connection_close(c);
         return;
     }

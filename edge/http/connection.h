@@ -184,6 +184,9 @@ void http_connection_complete(struct http_connection *c, enum http_after after);
 __attribute__((warn_unused_result)) int http_transport_flush(struct http_connection *c);
 int http_transport_shutdown(struct http_connection *c);
 int http_transport_watch(struct http_connection *c); /* reading on or off, as the state wants */
+/* The peer has ended or reset the connection, as far as the kernel knows: asked for while reading
+ * is stopped, when no read can tell. */
+bool http_transport_peer_left(const struct http_connection *c);
 size_t http_transport_queued(const struct http_connection *c);
 uint64_t http_transport_progress(const struct http_connection *c);
 

@@ -44,14 +44,19 @@ struct edge_http_request;
 struct edge_http_server;
 struct edge_http_tls;
 
-/* Bounds that are part of the layer's shape. */
-#define EDGE_HTTP_HEADERS_MAX 100              /* fields in a head; one more: 431 */
-#define EDGE_HTTP_HIGH_WATER ((size_t)262144)  /* bytes queued: the producer should pause */
-#define EDGE_HTTP_LOW_WATER ((size_t)65536)    /* bytes queued: on_writable */
-#define EDGE_HTTP_QUEUE_MAX ((size_t)67108864) /* bytes queued: past it the connection is cut */
-#define EDGE_HTTP_PIPELINE_MAX                                                                     \
-    ((size_t)65536) /* bytes kept behind a request under way; then                                 \
-                     * reading stops until it is answered */
+/* Bounds that are part of the layer's shape.
+ * HEADERS_MAX    fields in a head; one more: 431.
+ * HIGH_WATER     bytes queued for a client at which the producer should pause.
+ * LOW_WATER      bytes queued at which on_writable is called.
+ * QUEUE_MAX      bytes queued past which the connection is cut.
+ * PIPELINE_MAX   bytes kept behind a request under way. At it, reading stops until the request is
+ *                answered; the client's leaving is then looked for every 100 ms in the kernel's
+ * state of the connection, which may not tell while unread bytes fill its buffer. */
+#define EDGE_HTTP_HEADERS_MAX 100
+#define EDGE_HTTP_HIGH_WATER ((size_t)262144)
+#define EDGE_HTTP_LOW_WATER ((size_t)65536)
+#define EDGE_HTTP_QUEUE_MAX ((size_t)67108864)
+#define EDGE_HTTP_PIPELINE_MAX ((size_t)65536)
 
 struct edge_http_limits {
     size_t head_bytes;       /* request line and fields; default 32 KiB, 256 .. 1 MiB */

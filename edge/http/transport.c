@@ -10,7 +10,10 @@
 #include "proto/base/check.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 size_t http_transport_queued(const struct http_connection *c)
 {
@@ -58,6 +61,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+bool http_transport_peer_left(const struct http_connection *c)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0 ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return false;
+    return info.tcpi_state == TCP_CLOSE_WAIT || info.tcpi_state == TCP_CLOSE;
+}
+
 int http_transport_watch(struct http_connection *c)
 {
     bool want = base_buf_len(&c->pending) < EDGE_HTTP_PIPELINE_MAX && !c->ended;
@@ -86,9 +100,7 @@ static void on_written(uv_write_t *write_req, int status)
         br_ssl_engine_sendrec_ack(&c->tls->server.eng, c->tls->sending);
         c->tls->sending = 0;
     }
-    base_buf_clear(&c->inflight);
-    if (c->inflight.cap > KEEP_BUFFER_BYTES)
-        base_buf_close(&c->inflight);
+    base_buf_close(&c->inflight);
     http_connection_advance(c);
 }
 

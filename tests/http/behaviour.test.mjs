@@ -155,6 +155,16 @@ test('F28_http_client_gone_is_told_once', () => withEcho([], async (port) => {
   }
 }));
 
+test('F28_http_client_gone_behind_a_full_pipeline', () => withEcho([], async (port) => {
+  const raw = await Raw.open(port);
+  raw.send(get('/wait') + get('/x', `X: ${'a'.repeat(900)}\r\n`).repeat(200)); // past EDGE_HTTP_PIPELINE_MAX
+  await until(async () => (await stats(port)).held === 1, 'the request to be held');
+  await until(() => raw.socket.writableLength === 0, 'all to be sent');
+  raw.finish();
+  await until(async () => (await stats(port)).gone === 1, 'the client to be missed');
+  raw.close();
+}));
+
 test('F28_http_client_gone_in_mid_stream', () => withEcho([], async (port) => {
   const raw = await Raw.open(port);
   raw.socket.pause();
