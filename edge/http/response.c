@@ -178,9 +178,16 @@ static void choose_framing(struct http_connection *c, int status, int64_t conten
     }
 }
 
+/* A status may be an upstream's: one that HTTP does not know must not reach a client as it is. */
+static int known_status(int status)
+{
+    return status >= 200 && status <= 599 ? status : 502;
+}
+
 static void add_head(struct http_connection *c, int status, const struct edge_http_header *headers,
                      size_t n, int64_t content_length, const char *trailer)
 {
+    status = known_status(status);
     choose_framing(c, status, content_length);
     add_status(c, status);
     add_fields(c, headers, n);
@@ -195,7 +202,7 @@ void edge_http_reply(struct edge_http_request *req, int status,
                      size_t len)
 {
     struct http_connection *c = http_connection_of(req);
-    CHECK(req->held && status >= 200 && status <= 599);
+    CHECK(req->held);
     if (c->state != CONN_CLOSED) {
         CHECK(c->state == CONN_WORK || c->state == CONN_BODY_IN);
         add_head(c, status, headers, headers_count, (int64_t)len, NULL);
@@ -210,7 +217,7 @@ void edge_http_begin(struct edge_http_request *req, int status,
                      int64_t content_length, const char *trailer)
 {
     struct http_connection *c = http_connection_of(req);
-    CHECK(req->held && status >= 200 && status <= 599);
+    CHECK(req->held);
     if (c->state == CONN_CLOSED)
         return;
     CHECK(c->state == CONN_WORK);

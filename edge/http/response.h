@@ -27,7 +27,7 @@ struct edge_http_header {
 
 #define EDGE_HTTP_LENGTH_UNKNOWN ((int64_t)-1)
 
-/* The whole answer. status 200..599. */
+/* The whole answer. A status outside 200..599 is sent as 502. */
 void edge_http_reply(struct edge_http_request *req, int status,
                      const struct edge_http_header *headers, size_t headers_count, const void *body,
                      size_t len);

@@ -236,6 +236,17 @@ static void F27_answer_fields_cannot_be_injected(void **state)
     assert_null(strstr(f->got, "empty"));
 }
 
+static void F27_unknown_status_becomes_502(void **state)
+{
+    struct fixture *f = *state;
+    connect_client(f);
+    send_text(f, POST);
+    UNTIL(f, f->req);
+    edge_http_reply(f->req, 999, NULL, 0, "ok", 2);
+    UNTIL(f, strstr(f->got, "\r\n\r\nok"));
+    assert_memory_equal(f->got, "HTTP/1.1 502 ", 13);
+}
+
 static void stream(struct fixture *f, int64_t length, const char *bytes)
 {
     connect_client(f);
@@ -316,9 +327,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(F28_request_outlives_its_connection),   TEST(F31_close_waits_for_the_handler),
         TEST(F31_drain_of_an_idle_server),           TEST(F27_answer_fields_cannot_be_injected),
-        TEST(F28_too_few_bytes_are_no_whole_answer), TEST(F28_too_many_bytes_end_the_connection),
-        TEST(F28_abort_before_any_answer_resets),    TEST(F27_bad_configurations_are_refused),
-        TEST(F27_two_servers_share_a_port),
+        TEST(F27_unknown_status_becomes_502),        TEST(F28_too_few_bytes_are_no_whole_answer),
+        TEST(F28_too_many_bytes_end_the_connection), TEST(F28_abort_before_any_answer_resets),
+        TEST(F27_bad_configurations_are_refused),    TEST(F27_two_servers_share_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
