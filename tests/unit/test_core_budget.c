@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Budgets in the core: scopes, windows, modes, parents, and what a refusal names.
+ */
+#include "core_rig.h"
+
+enum { HARD = PROTO_MODE_hard_block, DOWN = PROTO_MODE_auto_downgrade };
+
+static void money(struct rig *g)
+{
+    assert_int_equal(pay(g, PROTO_CMD_deposit, USD(1000), ""), PROTO_OK);
+}
+
+static void F12_the_tightest_budget_refuses_and_is_named(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    uint32_t org = budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_monthly, USD(10), HARD);
+    uint32_t team = budget(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_monthly, USD(6), HARD);
+    uint32_t key = budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_monthly, USD(6), HARD);
+    assert_int_equal(org + team + key, 6);
+    struct proto_uuid hold = reserve(g, 100, USD(4), PROTO_OK);
+    reserve(g, 100, USD(3), PROTO_BUDGET_IN_FLIGHT);
+    const struct proto_refused *r = &g->r.body.refused;
+    assert_int_equal(g->r.shape, PROTO_SHAPE_refused);
+    assert_int_equal(r->budget, key); /* as tight as the team's, narrower */
+    assert_int_equal(r->scope, PROTO_SCOPE_key);
+    assert_int_equal(r->held, USD(4));
+    assert_int_equal(r->spent, 0);
+    assert_int_equal(r->limit, USD(6));
+    assert_int_equal(r->needed, USD(3));
+    assert_int_equal(r->status, 402);
+    assert_int_equal(r->reset_us, START_US + 31 * DAY);
+    assert_true(proto_str_eq(r->label, S("cap")));
+    assert_int_equal(settle(g, hold, USD(2)), PROTO_OK);
+    reserve(g, 100, USD(4), PROTO_OK);
+    assert_int_equal(ACCOUNT(g, CORE_HELD), USD(4));
+}
+
+static void F52_a_refusal_says_what_to_do(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_daily, USD(5), HARD);
+    reserve(g, 100, USD(5) + 1, PROTO_REQUEST_EXCEEDS_BUDGET);
+    struct proto_uuid hold = reserve(g, 100, USD(3), PROTO_OK);
+    reserve(g, 100, USD(3), PROTO_BUDGET_IN_FLIGHT);
+    settle(g, hold, USD(3));
+    reserve(g, 100, USD(3), PROTO_BUDGET_EXCEEDED);
+    assert_int_equal(g->r.body.refused.spent, USD(3));
+    reserve(g, 100, USD(2), PROTO_OK);
+}
+
+static void F13_counters_reset_and_a_hold_stays_in_its_window(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_hourly, USD(5), HARD);
+    tick(g, HOUR - CORE_HOLD_GRACE_US - SECOND); /* a second before the hour */
+    struct proto_uuid hold = reserve(g, 100, USD(5), PROTO_OK);
+    reserve(g, 100, 1, PROTO_BUDGET_IN_FLIGHT);
+    tick(g, SECOND);
+    struct proto_uuid next = reserve(g, 100, USD(5), PROTO_OK);
+    assert_int_equal(settle(g, hold, USD(4)), PROTO_OK);
+    reserve(g, 100, 1, PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(g->r.body.refused.spent, 0); /* the 4 are the last hour's */
+    assert_int_equal(extend(g, 100, next, 1, MINUTE), PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(release(g, next), PROTO_OK);
+    reserve(g, 100, USD(5), PROTO_OK);
+}
+
+static void F12_name_scopes(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_customer, 0, "alice", PROTO_WINDOW_daily, USD(1), HARD);
+    budget(g, PROTO_SCOPE_model, 0, "model-a", PROTO_WINDOW_daily, USD(3), HARD);
+    budget(g, PROTO_SCOPE_env, 0, "prod", PROTO_WINDOW_daily, USD(2), HARD);
+    struct proto_command c = reserve_command(g, 100, USD(2));
+    c.body.reserve.customer = S("alice");
+    assert_int_equal(apply(g, &c), PROTO_REQUEST_EXCEEDS_BUDGET);
+    assert_int_equal(g->r.body.refused.scope, PROTO_SCOPE_customer);
+    assert_true(proto_str_eq(g->r.body.refused.instance, S("alice")));
+    c = reserve_command(g, 100, USD(2));
+    c.body.reserve.customer = S("bob");
+    c.body.reserve.env = S("prod");
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    c = reserve_command(g, 100, USD(1));
+    c.body.reserve.env = S("prod");
+    assert_int_equal(apply(g, &c), PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(g->r.body.refused.scope, PROTO_SCOPE_env);
+    reserve(g, 100, USD(1), PROTO_OK);
+    reserve(g, 100, 1, PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(g->r.body.refused.scope, PROTO_SCOPE_model);
+}
+
+static unsigned reserve_for(struct rig *g, const char *customer, int64_t amount)
+{
+    struct proto_command c = reserve_command(g, 100, amount);
+    c.body.reserve.customer = S(customer);
+    return apply(g, &c);
+}
+
+static void F15_one_rule_one_counter_for_each(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_customer, 0, "*", PROTO_WINDOW_daily, USD(2), HARD);
+    assert_int_equal(reserve_for(g, "alice", USD(2)), PROTO_OK);
+    assert_int_equal(reserve_for(g, "alice", 1), PROTO_BUDGET_IN_FLIGHT);
+    assert_true(proto_str_eq(g->r.body.refused.instance, S("alice")));
+    assert_int_equal(reserve_for(g, "bob", USD(2)), PROTO_OK);
+    assert_int_equal(reserve_for(g, "", USD(100)), PROTO_OK); /* nobody: not under the rule */
+    tick(g, DAY);
+    assert_int_equal(reserve_for(g, "alice", USD(2)), PROTO_OK);
+}
+
+static void F16_modes(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(1), PROTO_MODE_alert_only);
+    budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(1), PROTO_MODE_throttle);
+    reserve(g, 100, USD(5), PROTO_OK);
+    budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_daily, USD(1), HARD);
+    reserve(g, 100, USD(5), PROTO_REQUEST_EXCEEDS_BUDGET);
+}
+
+static struct proto_command two_candidates(struct rig *g, int64_t first, int64_t second)
+{
+    struct proto_command c = reserve_command(g, 100, first);
+    c.body.reserve.candidates.n = 2;
+    c.body.reserve.candidates.e[1] = (struct proto_candidate){S("model-b"), second};
+    return c;
+}
+
+static void F16_auto_downgrade_takes_the_next_candidate(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    struct proto_command b =
+        budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(10), DOWN);
+    b.body.budget_put.soft_limit = USD(8);
+    assert_int_equal(apply(g, &b), PROTO_OK);
+    struct proto_command c = two_candidates(g, USD(7), USD(1));
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(g->r.body.reserved.candidate, 0);
+    c = two_candidates(g, USD(2), USD(1)); /* 7 + 2 is above the soft limit: the cheaper one */
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(g->r.body.reserved.candidate, 1);
+    assert_int_equal(g->r.body.reserved.amount, USD(1));
+    reserve(g, 100, USD(2), PROTO_OK); /* nothing cheaper: up to the limit */
+    c = two_candidates(g, USD(1), USD(1));
+    assert_int_equal(apply(g, &c), PROTO_BUDGET_IN_FLIGHT);
+    tick(g, DAY);
+    uint32_t hard = budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_daily, USD(1), HARD);
+    c = two_candidates(g, USD(9), 0);
+    assert_int_equal(apply(g, &c), PROTO_REQUEST_EXCEEDS_BUDGET); /* a hard block ends it */
+    assert_int_equal(g->r.body.refused.budget, hard);
+}
+
+static void F14_a_child_never_exceeds_its_parent_unless_overridden(void **state)
+{
+    struct rig *g = *state;
+    uint32_t org = budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_monthly, USD(100), HARD);
+    struct proto_command c =
+        budget_command(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_monthly, USD(101), HARD);
+    assert_int_equal(apply(g, &c), PROTO_LIMIT_EXCEEDS_PARENT);
+    assert_int_equal(g->r.body.parent.budget, org);
+    assert_int_equal(g->r.body.parent.limit, USD(100));
+    c = budget_command(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_absolute, USD(101), HARD);
+    assert_int_equal(apply(g, &c), PROTO_OK); /* a longer window than the parent's */
+    c = budget_command(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_daily, USD(101), HARD);
+    assert_int_equal(apply(g, &c), PROTO_LIMIT_EXCEEDS_PARENT);
+    c.head.id = uuid_at(g, g->clock_us);
+    c.body.budget_put.override = true;
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(g->r.flags, PROTO_FLAG_OVERRIDE);
+    uint32_t team = budget(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_weekly, USD(50), HARD);
+    c = budget_command(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_weekly, USD(51), HARD);
+    assert_int_equal(apply(g, &c), PROTO_LIMIT_EXCEEDS_PARENT);
+    assert_int_equal(g->r.body.parent.budget, team);
+    budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_weekly, USD(40), HARD);
+    c = budget_command(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_weekly, USD(30), HARD);
+    c.body.budget_put.budget = team;
+    assert_int_equal(apply(g, &c), PROTO_LIMIT_EXCEEDS_PARENT); /* lowered below its child */
+    c.head.id = uuid_at(g, g->clock_us);
+    c.body.budget_put.limit = USD(40);
+    assert_int_equal(apply(g, &c), PROTO_OK);
+}
+
+static void F12_a_lowered_limit_refuses_until_it_fits(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    uint32_t number = budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(10), HARD);
+    struct proto_uuid hold = reserve(g, 100, USD(8), PROTO_OK);
+    struct proto_command c =
+        budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(5), HARD);
+    c.body.budget_put.budget = number;
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    reserve(g, 100, USD(1), PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(extend(g, 100, hold, 1, MINUTE), PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(settle(g, hold, USD(2)), PROTO_OK);
+    reserve(g, 100, USD(3), PROTO_OK); /* the counter was kept */
+    reserve(g, 100, 1, PROTO_BUDGET_IN_FLIGHT);
+}
+
+static void F12_another_window_is_another_generation(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    uint32_t number = budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(10), HARD);
+    struct proto_uuid hold = reserve(g, 100, USD(8), PROTO_OK);
+    struct proto_command c =
+        budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_weekly, USD(10), HARD);
+    c.body.budget_put.budget = number;
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(g->r.body.created.number, number);
+    reserve(g, 100, USD(10), PROTO_OK);
+    assert_int_equal(settle(g, hold, USD(8)), PROTO_OK); /* into the old generation */
+    reserve(g, 100, 1, PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(g->r.body.refused.spent, 0);
+    struct proto_command d = command(g, PROTO_CMD_budget_delete);
+    d.body.budget_delete = (struct proto_budget_delete){number, S("")};
+    assert_int_equal(apply(g, &d), PROTO_OK);
+    reserve(g, 100, USD(100), PROTO_OK);
+    d.head.id = uuid_at(g, g->clock_us);
+    assert_int_equal(apply(g, &d), PROTO_BUDGET_UNKNOWN);
+}
+
+static void F12_overrun_is_counted_beyond_the_limit(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(10), HARD);
+    struct proto_uuid hold = reserve(g, 100, USD(10), PROTO_OK);
+    assert_int_equal(settle(g, hold, USD(12)), PROTO_OK);
+    reserve(g, 100, 1, PROTO_BUDGET_EXCEEDED);
+    assert_int_equal(g->r.body.refused.spent, USD(12));
+    assert_int_equal(g->r.body.refused.held, 0);
+}
+
+static void F7_expiry_and_late_settle_move_the_counters(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, USD(10), HARD);
+    struct proto_uuid hold = reserve(g, 100, USD(10), PROTO_OK);
+    tick(g, HOUR);
+    reserve(g, 100, USD(10), PROTO_OK);
+    assert_int_equal(settle(g, hold, USD(7)), PROTO_OK);
+    reserve(g, 100, USD(1), PROTO_BUDGET_IN_FLIGHT);
+    assert_int_equal(g->r.body.refused.spent, USD(7));
+    assert_int_equal(g->r.body.refused.held, USD(10));
+}
+
+static void F12_malformed_rules_and_caps(void **state)
+{
+    struct rig *g = *state;
+    struct proto_command c = budget_command(g, 99, 0, "", PROTO_WINDOW_daily, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_MALFORMED);
+    c = budget_command(g, PROTO_SCOPE_org, 0, "x", PROTO_WINDOW_daily, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_MALFORMED);
+    c = budget_command(g, PROTO_SCOPE_team, 0, "", PROTO_WINDOW_daily, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_MALFORMED);
+    c = budget_command(g, PROTO_SCOPE_org, 0, "", 9, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_MALFORMED);
+    c = budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, 1, 9);
+    assert_int_equal(apply(g, &c), PROTO_MALFORMED);
+    c = budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, -1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_AMOUNT_INVALID);
+    c = budget_command(g, PROTO_SCOPE_team, 7, "", PROTO_WINDOW_daily, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_TEAM_UNKNOWN);
+    c = budget_command(g, PROTO_SCOPE_key, 7, "", PROTO_WINDOW_daily, 1, HARD);
+    assert_int_equal(apply(g, &c), PROTO_KEY_UNKNOWN);
+    c.body.budget_put.budget = 5;
+    c.head.id = uuid_at(g, g->clock_us);
+    assert_int_equal(apply(g, &c), PROTO_BUDGET_UNKNOWN);
+    for (int i = 0; i < 8; i++)
+        budget(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, 100, HARD);
+    c = budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_daily, 100, HARD);
+    assert_int_equal(apply(g, &c), PROTO_QUOTA_EXCEEDED);
+    for (int i = 0; i < 8; i++)
+        budget(g, PROTO_SCOPE_key, 1, "", PROTO_WINDOW_daily, 100, HARD);
+    reserve(g, 100, 0, PROTO_OK); /* 16 counters: the most */
+    budget(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_daily, 100, HARD);
+    reserve(g, 100, 0, PROTO_QUOTA_EXCEEDED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(F12_the_tightest_budget_refuses_and_is_named),
+        RIG_TEST(F52_a_refusal_says_what_to_do),
+        RIG_TEST(F13_counters_reset_and_a_hold_stays_in_its_window),
+        RIG_TEST(F12_name_scopes),
+        RIG_TEST(F15_one_rule_one_counter_for_each),
+        RIG_TEST(F16_modes),
+        RIG_TEST(F16_auto_downgrade_takes_the_next_candidate),
+        RIG_TEST(F14_a_child_never_exceeds_its_parent_unless_overridden),
+        RIG_TEST(F12_a_lowered_limit_refuses_until_it_fits),
+        RIG_TEST(F12_another_window_is_another_generation),
+        RIG_TEST(F12_overrun_is_counted_beyond_the_limit),
+        RIG_TEST(F7_expiry_and_late_settle_move_the_counters),
+        RIG_TEST(F12_malformed_rules_and_caps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
