@@ -151,6 +151,10 @@ static int org_set(struct ctl *c, const struct ctl_args *a)
         return rv;
     out_uuid(c, c->out, "org", &one.want);
     out_str(c, c->out, "name", s.name);
+    out_uint(c, c->out, "billing_day", s.billing_day);
+    out_uint(c, c->out, "fee_ppm", s.fee_ppm);
+    out_bool(c, c->out, "allow_unpriced", s.allow_unpriced);
+    out_bool(c, c->out, "allow_unbounded", s.allow_unbounded);
     out_receipt(c, &reply);
     return CTL_OK;
 }

@@ -222,6 +222,21 @@ static int refusal(struct ctl *c, unsigned code)
                     proto_code_name(code));
 }
 
+/* With what the result says about the cause. */
+static int refused(struct ctl *c, const struct proto_result *r)
+{
+    char limit[PROTO_MONEY_TEXT_MAX];
+    c->detail = proto_text_over(c->detail_text, sizeof c->detail_text);
+    proto_result_print(&c->detail, r);
+    if (r->shape != PROTO_SHAPE_parent)
+        return refusal(c, r->code);
+    proto_money_print(r->body.parent.limit, limit);
+    return ctl_fail(c, CTL_REFUSED, proto_code_name(r->code),
+                    "%s: budget %u allows %s; --override sets it all the same (%s)",
+                    proto_code_text(r->code), (unsigned)r->body.parent.budget, limit,
+                    proto_code_name(r->code));
+}
+
 int ctl_command(struct ctl *c, struct proto_command *command, struct ctl_reply *reply)
 {
     int rv = ctl_open(c, true);
@@ -244,9 +259,7 @@ int ctl_command(struct ctl *c, struct proto_command *command, struct ctl_reply *
     if (reply->result.code == PROTO_OK)
         return CTL_OK;
     out_receipt(c, reply);
-    c->detail = proto_text_over(c->detail_text, sizeof c->detail_text);
-    proto_result_print(&c->detail, &reply->result);
-    return refusal(c, reply->result.code);
+    return refused(c, &reply->result);
 }
 
 int ctl_query(struct ctl *c, unsigned kind, const struct proto_uuid *org, uint32_t after,
