@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Peer connections over real mutual TLS on 127.0.0.1: messages arrive whole and in order, only the
+ * peers' CA gets in, and a peer that is away costs nothing and is found again.
+ */
+#include "ledger/raft/peers.h"
+#include "tests/unit/store_tmp.h"
+#include "tools/certs/layout.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <nng/protocol/pipeline0/push.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+// cmocka needs these before it
+#include <cmocka.h>
+
+enum { DEADLINE_MS = 20000, RETRY_MS = 20, BIG = 1024 * 1024 };
+
+struct side {
+    char address[32], cert[PATH_MAX], name[32];
+    struct peers *peers;
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    unsigned got;
+    uint32_t last; /* number in the message taken last */
+    bool in_order, whole;
+};
+
+static struct side side[3];
+static char ca[PATH_MAX];
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 &&
+                getsockname(fd, (struct sockaddr *)&a, &n) == 0);
+    (void)close(fd);
+    return ntohs(a.sin_port);
+}
+
+/* A message is its number, then its number's low byte again and again. */
+static bool on_message(void *ctx, nng_msg *m)
+{
+    struct side *s = ctx;
+    const uint8_t *p = nng_msg_body(m);
+    size_t n = nng_msg_len(m);
+    uint32_t number = 0;
+    pthread_mutex_lock(&s->mutex);
+    s->whole = s->whole && n >= sizeof number;
+    if (n >= sizeof number)
+        memcpy(&number, p, sizeof number);
+    for (size_t i = sizeof number; i < n; i++)
+        s->whole = s->whole && p[i] == (uint8_t)number;
+    s->in_order = s->in_order && number > s->last;
+    s->last = number;
+    s->got++;
+    pthread_cond_broadcast(&s->cond);
+    pthread_mutex_unlock(&s->mutex);
+    nng_msg_free(m);
+    return true;
+}
+
+static void open_side(int i)
+{
+    struct side *s = &side[i];
+    char error[256] = "";
+    struct peers_config config = {.listen = s->address,
+                                  .tls = {.ca_file = ca, .cert_file = s->cert},
+                                  .ctx = s,
+                                  .on_message = on_message};
+    for (int o = 1; o <= 2; o++)
+        if (o != i)
+            config.peers[config.n_peers++] =
+                (struct peers_peer){(uint64_t)o, side[o].address, side[o].name};
+    if (peers_open(&s->peers, &config, error) != 0)
+        fail_msg("%s", error);
+}
+
+static int setup(void **state)
+{
+    static struct certs_files files;
+    struct certs_error error;
+    if (store_tmp_setup(state) != 0)
+        return -1;
+    struct certs_options options = {.dir = store_tmp_path("pki"), .days = 30};
+    if (certs_layout_init(&options, 2, 1, &files, &error) != 0)
+        return -1;
+    (void)snprintf(ca, sizeof ca, "%s", store_tmp_path("pki/peer-ca.crt"));
+    for (int i = 1; i <= 2; i++) {
+        struct side *s = &side[i];
+        *s = (struct side){.mutex = PTHREAD_MUTEX_INITIALIZER,
+                           .cond = PTHREAD_COND_INITIALIZER,
+                           .in_order = true,
+                           .whole = true};
+        char name[32];
+        (void)snprintf(name, sizeof name, "pki/node-%d.pem", i);
+        (void)snprintf(s->cert, sizeof s->cert, "%s", store_tmp_path(name));
+        (void)snprintf(s->name, sizeof s->name, "node-%d.peer.holdfast", i);
+        (void)snprintf(s->address, sizeof s->address, "127.0.0.1:%u", free_port());
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    for (int i = 1; i <= 2; i++) {
+        peers_close(side[i].peers);
+        side[i].peers = NULL;
+    }
+    return store_tmp_teardown(state);
+}
+
+static void send_number(int from, uint64_t to, uint32_t number, size_t len)
+{
+    static uint8_t body[BIG];
+    memset(body, (int)(uint8_t)number, len);
+    peers_send(side[from].peers, to, &number, sizeof number, body, len);
+}
+
+/* Waits until the side has taken `number`, or, once, for RETRY_MS. */
+static bool taken(struct side *s, uint32_t number, unsigned ms)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&s->mutex);
+    int rv = 0;
+    while (s->last < number && rv == 0)
+        rv = pthread_cond_timedwait(&s->cond, &s->mutex, &until);
+    bool has = s->last >= number;
+    pthread_mutex_unlock(&s->mutex);
+    return has;
+}
+
+/* Sends until something arrives, as the pump does with its heartbeats. Returns the next number. */
+static uint32_t until_through(int from, int to, uint32_t number)
+{
+    uint64_t by = now_ms() + DEADLINE_MS;
+    do {
+        if (now_ms() > by)
+            fail_msg("nothing got through from %d to %d", from, to);
+        send_number(from, (uint64_t)to, ++number, 100);
+    } while (!taken(&side[to], 1, RETRY_MS));
+    return number;
+}
+
+static void F32_messages_arrive_whole_and_in_order(void **state)
+{
+    (void)state;
+    open_side(1);
+    open_side(2);
+    uint32_t number = until_through(1, 2, 0);
+    (void)until_through(2, 1, 0); /* its own connection */
+    for (int i = 0; i < 50; i++)
+        send_number(1, 2, ++number, (size_t)i * 50);
+    assert_true(taken(&side[2], number, DEADLINE_MS));
+    send_number(1, 2, ++number, BIG);
+    assert_true(taken(&side[2], number, DEADLINE_MS));
+    send_number(1, 9, 1, 10); /* nobody */
+    assert_true(side[2].in_order && side[2].whole);
+}
+
+static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **state)
+{
+    (void)state;
+    open_side(1);
+    uint32_t number = 0;
+    uint64_t before = now_ms();
+    for (int i = 0; i < 5000; i++) /* far more than a queue holds */
+        send_number(1, 2, ++number, 1000);
+    assert_true(now_ms() - before < DEADLINE_MS / 2);
+    open_side(2);
+    number = until_through(1, 2, number);
+    peers_close(side[2].peers);
+    side[2].peers = NULL;
+    for (int i = 0; i < 1000; i++)
+        send_number(1, 2, ++number, 1000);
+    side[2].last = 0;
+    open_side(2);
+    number = until_through(1, 2, number);
+    peers_redial(side[1].peers, 2);
+    side[2].last = 0;
+    (void)until_through(1, 2, number);
+    assert_true(side[2].whole);
+}
+
+static void F32_only_the_peers_CA_gets_in(void **state)
+{
+    (void)state;
+    open_side(1);
+    open_side(2);
+    /* An edge's certificate, of the clients' CA, on the peers' port. */
+    char error[256], url[64], edge[PATH_MAX];
+    (void)snprintf(edge, sizeof edge, "%s", store_tmp_path("pki/edge-1.pem"));
+    (void)snprintf(url, sizeof url, "tls+tcp://%s", side[2].address);
+    struct link_tls_files files = {.ca_file = ca, .cert_file = edge};
+    nng_socket s;
+    nng_dialer d;
+    uint32_t bad = 4000000;
+    assert_int_equal(nng_push0_open(&s), 0);
+    assert_int_equal(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, 500), 0);
+    assert_int_equal(nng_dialer_create(&d, s, url), 0);
+    assert_int_equal(link_tls_dialer(d, &files, side[2].name, error), 0);
+    (void)nng_dialer_start(d, 0); /* TLS 1.2: the dialer may learn of the refusal only later */
+    for (int i = 0; i < 3; i++)
+        (void)nng_send(s, &bad, sizeof bad, 0);
+    (void)until_through(1, 2, 0);
+    assert_true(side[2].last < bad);
+    (void)nng_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(F32_messages_arrive_whole_and_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(F43_a_peer_that_is_away_costs_nothing_and_is_found_again,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(F32_only_the_peers_CA_gets_in, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
