@@ -117,6 +117,18 @@ static void discard(struct node *n, const struct inbox_event *e)
         on_checkpoint(n, e->a);
 }
 
+/* A peer that is silent although TCP has not noticed anything: after a partition it would take
+ * minutes. */
+static void redial_silent_peers(struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    unsigned k = pump_peers(n->pump, peers);
+    n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
+    for (unsigned i = 0; i < k; i++)
+        if (n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS)
+            peers_redial(n->peers, peers[i].id);
+}
+
 static void timers(struct node *n)
 {
     n->now = node_clock_now();
@@ -124,6 +136,8 @@ static void timers(struct node *n)
         node_pump_result(n, pump_tick(n->pump, n->now));
     if (!n->failed && n->now.mono_ms >= n->clock_ms)
         node_clock_guard(n);
+    if (!n->failed && n->now.mono_ms >= n->redial_ms)
+        redial_silent_peers(n);
     if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
         compare_drift(n);
         start_checkpoint(n);
@@ -156,6 +170,7 @@ static bool may_end(const struct node *n)
 void node_loop(struct node *n)
 {
     n->now = node_clock_now();
+    n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
     while (!n->failed && !may_end(n)) {
         size_t count, i = 0;
         const struct inbox_event *events = inbox_take(n->inbox, wait_ms(n), &count);

@@ -19,6 +19,8 @@
 #include "ledger/store/log_thread.h"
 
 enum {
+    NODE_REDIAL_MS = 2000,      /* silent peers are dialled anew this often */
+    NODE_SILENT_MS = 2000,      /* nothing taken from it for so long */
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
     NODE_STOP_MS = 1000,        /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20,    /* told to callers when the intake is full */
@@ -51,6 +53,7 @@ struct node {
     uint64_t clock_term;   /* of our leadership in which a majority has been heard */
     /* talking */
     struct peers *peers;
+    uint64_t redial_ms; /* the next look for silent peers */
     struct serve_port *port;
     struct intake intake;
     struct reads reads;

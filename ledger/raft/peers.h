@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Messages between nodes: NNG PUSH to each peer (one socket and one dialer each) and one PULL
- * listener for all, both over mutual TLS with the peers' CA. A message may be lost, never blocks,
- * and never arrives in pieces; who sent it stands inside it, and the certificate of the CA lets it
- * in.
+ * Messages between nodes: for each peer an NNG PUB socket with one dialer, and one SUB listener for
+ * all, both over mutual TLS with the peers' CA. A message may be lost, never blocks, and never
+ * arrives in pieces; who sent it stands inside it, and the certificate of the CA lets it in. (Not
+ * PUSH: in NNG 1.5 a PUSH pipe whose send completes while it closes stays in the list of those
+ * ready, freed.)
  *
  * Threads: peers_send and peers_redial by the loop; on_message on NNG's threads. Nothing is called
  * any more after peers_close.
- * Bounds, each peer: PEERS_QUEUE_MAX messages and PEERS_QUEUE_BYTES wait for the connection (past
- * them the new message is dropped); without a connection nothing waits.
+ * Bounds, each peer: PEERS_QUEUE_MAX messages of at most PUMP_MESSAGE_MAX bytes wait for the
+ * connection (past them the oldest is dropped); without a connection nothing waits.
  */
 #ifndef HOLDFAST_LEDGER_PEERS_H
 #define HOLDFAST_LEDGER_PEERS_H
@@ -16,9 +17,8 @@
 #include "proto/link/tls.h"
 
 enum {
-    PEERS_QUEUE_MAX = 512,
-    PEERS_QUEUE_BYTES = 8 * 1024 * 1024,
-    PEERS_SEND_TIMEOUT_MS = 2000, /* of a connection that takes nothing: it is dialled anew */
+    PEERS_QUEUE_MAX = 256,
+    PEERS_RECEIVE_MAX = 1024, /* taken off the connections and not yet handed over */
 };
 
 struct peers_peer {
@@ -47,7 +47,6 @@ void peers_close(struct peers *p);
 /* Two pieces, one message. Unknown peers and peers without a connection: dropped. */
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len);
-bool peers_connected(const struct peers *p, uint64_t id);
 /* Gives up the connection to a peer that has not been heard for a while and dials anew: TCP alone
  * would wait for minutes after a partition has healed. */
 void peers_redial(struct peers *p, uint64_t id);

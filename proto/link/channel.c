@@ -2,6 +2,7 @@
 #include "proto/link/channel.h"
 
 #include "proto/base/check.h"
+#include "proto/base/log.h"
 #include "proto/link/tls.h"
 
 #include <errno.h>
@@ -23,11 +24,15 @@ struct slot {
     enum link_fate fate;
     nng_msg *reply;
     const char *cause;
+    bool timed_out;
 };
 
 struct node_link {
     nng_socket socket;
-    bool open;
+    nng_dialer dialer;
+    bool open, dialing;
+    atomic_bool gone; /* a connection was lost since the last link_channel_tend */
+    const struct link_node *node;
     atomic_int pipe; /* id of the connection there is; 0: none */
     struct link_channel *channel;
 };
@@ -35,6 +40,8 @@ struct node_link {
 struct link_channel {
     struct node_link node[LINK_NODES_MAX];
     unsigned n_nodes;
+    struct link_config config; /* but for the files: */
+    char *ca_file, *cert_file;
     struct slot slot[LINK_SLOTS_MAX];
     unsigned n_slots;
     void (*wake)(void *ctx);
@@ -64,6 +71,7 @@ static void arrive(struct slot *s, enum link_fate fate, nng_msg *reply, int erro
     s->fate = fate;
     s->reply = reply;
     s->cause = error == 0 ? "" : nng_strerror(error);
+    s->timed_out = error == NNG_ETIMEDOUT;
     s->next = NULL;
     pthread_mutex_lock(&c->mutex);
     *c->end = s;
@@ -100,8 +108,8 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     int id = nng_pipe_id(pipe);
     if (event == NNG_PIPE_EV_ADD_POST)
         atomic_store(&n->pipe, id);
-    else
-        (void)atomic_compare_exchange_strong(&n->pipe, &id, 0);
+    else if (atomic_compare_exchange_strong(&n->pipe, &id, 0))
+        atomic_store(&n->gone, true);
     link_channel_wake(n->channel);
 }
 
@@ -113,46 +121,67 @@ static int fail(char error[256], const struct link_node *node, const char *what,
 }
 
 /* inproc:// never leaves this process, so it goes without TLS; anything else is host:port. */
-static int dial(struct node_link *n, const struct link_node *node, const struct link_config *config,
-                char error[256])
+static int dial(struct node_link *n, char error[256])
 {
-    nng_dialer d;
+    const struct link_node *node = n->node;
     char url[PROTO_NAME_MAX + 16];
     bool inproc = strncmp(node->address, "inproc://", 9) == 0;
     (void)snprintf(url, sizeof url, "%s%s", inproc ? "" : "tls+tcp://", node->address);
-    int rv = nng_dialer_create(&d, n->socket, url);
+    int rv = nng_dialer_create(&n->dialer, n->socket, url);
     if (rv != 0)
         return fail(error, node, "dialer", rv);
+    n->dialing = true;
     if (!inproc) {
-        const struct link_tls_files files = {.ca_file = config->ca_file,
-                                             .cert_file = config->cert_file};
-        rv = link_tls_dialer(d, &files, node->server_name, error);
+        const struct link_tls_files files = {.ca_file = n->channel->ca_file,
+                                             .cert_file = n->channel->cert_file};
+        rv = link_tls_dialer(n->dialer, &files, node->server_name, error);
         if (rv != 0)
             return rv;
     }
-    if ((rv = nng_dialer_set_ms(d, NNG_OPT_RECONNMINT, LINK_RECONNECT_MIN_MS)) != 0 ||
-        (rv = nng_dialer_set_ms(d, NNG_OPT_RECONNMAXT, LINK_RECONNECT_MAX_MS)) != 0 ||
-        (rv = nng_dialer_start(d, NNG_FLAG_NONBLOCK)) != 0)
+    if ((rv = nng_dialer_set_ms(n->dialer, NNG_OPT_RECONNMINT, LINK_RECONNECT_MIN_MS)) != 0 ||
+        (rv = nng_dialer_set_ms(n->dialer, NNG_OPT_RECONNMAXT, LINK_RECONNECT_MAX_MS)) != 0 ||
+        (rv = nng_dialer_start(n->dialer, NNG_FLAG_NONBLOCK)) != 0)
         return fail(error, node, "dial", rv);
     return 0;
 }
 
-static int node_open(struct link_channel *c, unsigned i, const struct link_config *config,
-                     char error[256])
+void link_channel_redial(struct link_channel *c, unsigned node)
+{
+    struct node_link *n = &c->node[node];
+    char error[256];
+    if (n->dialing)
+        (void)nng_dialer_close(n->dialer);
+    n->dialing = false;
+    if (dial(n, error) != 0)
+        base_log(BASE_LOG_ERROR, "ledger node cannot be dialled", BASE_S("cause", error), NULL);
+}
+
+void link_channel_tend(struct link_channel *c)
+{
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        if (!atomic_exchange(&c->node[i].gone, false))
+            continue;
+        for (unsigned k = 0; k < c->n_slots; k++)
+            if (c->slot[k].busy && c->slot[k].node == i)
+                nng_aio_cancel(c->slot[k].aio);
+    }
+}
+
+static int node_open(struct link_channel *c, unsigned i, char error[256])
 {
     struct node_link *n = &c->node[i];
-    const struct link_node *node = &config->nodes[i];
     n->channel = c;
+    n->node = &c->config.nodes[i];
     int rv = nng_req0_open(&n->socket);
     if (rv != 0)
-        return fail(error, node, "socket", rv);
+        return fail(error, n->node, "socket", rv);
     n->open = true;
     if ((rv = nng_socket_set_ms(n->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE)) != 0 ||
         (rv = nng_socket_set_size(n->socket, NNG_OPT_RECVMAXSZ, PROTO_FRAME_REPLY_MAX)) != 0 ||
         (rv = nng_pipe_notify(n->socket, NNG_PIPE_EV_ADD_POST, on_pipe, n)) != 0 ||
         (rv = nng_pipe_notify(n->socket, NNG_PIPE_EV_REM_POST, on_pipe, n)) != 0)
-        return fail(error, node, "socket options", rv);
-    return dial(n, node, config, error);
+        return fail(error, n->node, "socket options", rv);
+    return dial(n, error);
 }
 
 static int init_sync(struct link_channel *c)
@@ -183,6 +212,10 @@ int link_channel_new(struct link_channel **out, const struct link_config *config
         (void)snprintf(error, 256, "out of memory");
         return -ENOMEM;
     }
+    c->config = *config;
+    c->ca_file = config->ca_file ? strdup(config->ca_file) : NULL;
+    c->cert_file = config->cert_file ? strdup(config->cert_file) : NULL;
+    c->config.ca_file = c->config.cert_file = NULL; /* the caller's; ours are the copies */
     c->wake = config->wake;
     c->wake_ctx = config->wake_ctx;
     c->end = &c->first;
@@ -197,7 +230,7 @@ int link_channel_new(struct link_channel **out, const struct link_config *config
         }
     }
     for (unsigned i = 0; i < c->n_nodes; i++) {
-        int rv = node_open(c, i, config, error);
+        int rv = node_open(c, i, error);
         if (rv != 0) {
             link_channel_free(c);
             return rv;
@@ -235,6 +268,8 @@ void link_channel_free(struct link_channel *c)
             nng_aio_free(c->slot[i].aio);
     pthread_cond_destroy(&c->cond);
     pthread_mutex_destroy(&c->mutex);
+    free(c->ca_file);
+    free(c->cert_file);
     free(c);
 }
 
@@ -279,7 +314,8 @@ bool link_channel_take(struct link_channel *c, struct link_arrival *out)
                                  .node = s->node,
                                  .fate = s->fate,
                                  .reply = s->reply,
-                                 .cause = s->cause};
+                                 .cause = s->cause,
+                                 .timed_out = s->timed_out};
     s->reply = NULL;
     s->busy = false;
     return true;

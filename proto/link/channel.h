@@ -32,6 +32,7 @@ struct link_arrival {
     enum link_fate fate;
     nng_msg *reply;
     const char *cause; /* of a fate other than REPLY: static text */
+    bool timed_out;
 };
 
 struct link_channel;
@@ -45,6 +46,11 @@ void link_channel_free(struct link_channel *c);
 
 /* node: index in config.nodes. */
 bool link_channel_connected(const struct link_channel *c, unsigned node);
+/* Gives up the connection and dials anew: TCP alone would wait for minutes after a partition. */
+void link_channel_redial(struct link_channel *c, unsigned node);
+/* Ends what still waits to be sent over connections that are gone: REQ would keep it for the next
+ * connection to the same node. */
+void link_channel_tend(struct link_channel *c);
 /* Takes the message on success. The slot must be idle. 0, or -ENOMEM. */
 __attribute__((warn_unused_result)) int link_channel_send(struct link_channel *c, unsigned slot,
                                                           unsigned node, nng_msg *m,

@@ -322,6 +322,7 @@ int link_client_run(struct link_client *c)
     c->running = true;
     c->kicked = false;
     uint64_t now = link_now_ms();
+    link_tend_nodes(c, now);
     while (link_channel_take(c->channel, &arrival))
         link_arrived(c, &arrival, now);
     expire_all(c, now);

@@ -18,6 +18,7 @@ enum {
     LINK_BACKOFF_MIN_MS = 20,
     LINK_BACKOFF_MAX_MS = 200,
     LINK_REQUEST_BYTES = 256 * 1024, /* of the commands merged into one request */
+    LINK_REDIAL_MS = 2000,           /* without a connection or an answer to what timed out */
     LINK_HINTS_MAX = 2, /* leader hints followed at once; then with a pause, so no ping-pong */
 };
 
@@ -57,8 +58,10 @@ struct link_client {
     unsigned n_nodes;
     unsigned in_flight, request_timeout_ms;
     struct link_channel *channel;
-    struct link_queue urgent, normal; /* commands */
-    struct link_queue others;         /* queries and status */
+    uint64_t away_ms[LINK_NODES_MAX];  /* since when work waits without a connection; 0: not */
+    uint64_t heard_ms[LINK_NODES_MAX]; /* last reply, or dialled anew */
+    struct link_queue urgent, normal;  /* commands */
+    struct link_queue others;          /* queries and status */
     struct link_attempt
         attempt[LINK_SLOTS_MAX]; /* [0, in_flight) commands, then LINK_QUERY_SLOTS */
     unsigned commands_under_way;
@@ -85,6 +88,11 @@ void link_give_up(struct link_client *c, struct link_item *item);
 /* End of the pause before the next attempt: longer with every failure, one for all that fail in it.
  */
 uint64_t link_pause_until(struct link_client *c, uint64_t now_ms);
+
+/* Dials nodes anew that have been away, or silent, for LINK_REDIAL_MS. */
+void link_tend_nodes(struct link_client *c, uint64_t now_ms);
+/* An attempt on the node timed out. */
+void link_silent(struct link_client *c, unsigned node, uint64_t now_ms);
 
 /* Sends what may go out now. Returns when to try again (absolute; UINT64_MAX: on the next event).
  */

@@ -157,6 +157,34 @@ static void send_others(struct link_client *c, uint64_t now_ms)
     }
 }
 
+static bool work_waits(const struct link_client *c)
+{
+    return c->urgent.first || c->normal.first || c->others.first;
+}
+
+void link_tend_nodes(struct link_client *c, uint64_t now_ms)
+{
+    link_channel_tend(c->channel);
+    for (unsigned i = 0; i < c->n_nodes; i++) {
+        if (link_channel_connected(c->channel, i) || !work_waits(c)) {
+            c->away_ms[i] = 0;
+        } else if (c->away_ms[i] == 0) {
+            c->away_ms[i] = now_ms;
+        } else if (now_ms - c->away_ms[i] >= LINK_REDIAL_MS) {
+            c->away_ms[i] = now_ms;
+            link_channel_redial(c->channel, i);
+        }
+    }
+}
+
+void link_silent(struct link_client *c, unsigned node, uint64_t now_ms)
+{
+    if (now_ms - c->heard_ms[node] < LINK_REDIAL_MS)
+        return;
+    c->heard_ms[node] = now_ms;
+    link_channel_redial(c->channel, node);
+}
+
 uint64_t link_dispatch(struct link_client *c, uint64_t now_ms)
 {
     uint64_t at = UINT64_MAX;

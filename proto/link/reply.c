@@ -246,6 +246,10 @@ void link_arrived(struct link_client *c, struct link_arrival *arrival, uint64_t 
     const struct link_item *first = any_item(a);
     if (commands)
         c->commands_under_way--;
+    if (arrival->fate == LINK_FATE_REPLY)
+        c->heard_ms[a->node] = now_ms;
+    else if (arrival->timed_out)
+        link_silent(c, a->node, now_ms);
     if (!first && !commands) { /* a query that timed out: nobody waits */
         if (arrival->reply)
             nng_msg_free(arrival->reply);
