@@ -142,10 +142,14 @@ void edge_config_free(struct edge_config *c)
     free(c);
 }
 
+static int by_model(const void *model, const void *route)
+{
+    return strcmp(model, ((const struct edge_route *)route)->model);
+}
+
 const struct edge_route *edge_config_route(const struct edge_config *config, const char *model)
 {
-    for (unsigned i = 0; i < config->n_routes; i++)
-        if (strcmp(config->routes[i].model, model) == 0)
-            return &config->routes[i];
-    return config->any_route;
+    const struct edge_route *route =
+        bsearch(model, config->routes, config->n_routes, sizeof *config->routes, by_model);
+    return route != NULL ? route : config->any_route;
 }

@@ -66,7 +66,7 @@ struct edge_config {
     /* [provider], [route] */
     struct edge_provider providers[EDGE_PROVIDERS_MAX];
     unsigned n_providers;
-    struct edge_route *routes; /* EDGE_ROUTES_MAX of them */
+    struct edge_route *routes; /* room for EDGE_ROUTES_MAX; sorted by model */
     unsigned n_routes;
     const struct edge_route *any_route; /* of `*`; NULL: none */
 };

@@ -4,6 +4,7 @@
 #include "edge/exchange/auth.h"
 #include "edge/exchange/error.h"
 #include "edge/http/response.h"
+#include "edge/http/server.h"
 #include "proto/query.h"
 
 #include <stdlib.h>
@@ -105,29 +106,40 @@ static void answer_one(const struct listing *l, const struct proto_identity *who
     answer(l->req, &t);
 }
 
+/* Adds an entry; one that finds no memory is left out. */
+static void list_model(struct base_buf *out, const char *model, const struct edge_route *route)
+{
+    char entry[ENTRY_BYTES];
+    struct proto_text t = proto_text_over(entry, sizeof entry);
+    if (base_buf_len(out) > 0)
+        proto_text_put(&t, ",");
+    put_model(&t, model, route);
+    (void)!base_buf_add(out, t.base, t.n);
+}
+
 static void answer_list(const struct listing *l, const struct proto_identity *who)
 {
+    static const struct edge_http_header json[] = {{"content-type", "application/json"}};
     const struct edge_config *config = l->ctx->config;
-    size_t cap = (size_t)config->n_routes * (ENTRY_BYTES + 1) + 64;
-    char *body = malloc(cap);
-    if (body == NULL) {
-        edge_http_abort(l->req);
-        return;
-    }
-    struct proto_text t = proto_text_over(body, cap);
-    const char *comma = "";
-    proto_text_put(&t, "{\"object\":\"list\",\"data\":[");
+    const struct edge_route *any = config->any_route;
+    const struct edge_price *price;
+    struct base_buf models;
+    base_buf_init(&models, 0); /* bounded by the routes and the catalogue */
     for (unsigned i = 0; i < config->n_routes; i++) {
         const struct edge_route *route = &config->routes[i];
-        if (route == config->any_route || !may_use(who, route, route->model))
-            continue;
-        proto_text_put(&t, comma);
-        put_model(&t, route->model, route);
-        comma = ",";
+        if (route != any && may_use(who, route, route->model))
+            list_model(&models, route->model, route);
     }
-    proto_text_put(&t, "]}");
-    answer(l->req, &t);
-    free(body);
+    for (uint32_t i = 0; any != NULL && (price = edge_prices_at(l->ctx->prices, i)) != NULL; i++)
+        if (edge_config_route(config, price->model) == any && may_use(who, any, price->model))
+            list_model(&models, price->model, any);
+    edge_http_begin(l->req, 200, json, 1, EDGE_HTTP_LENGTH_UNKNOWN, NULL);
+    edge_http_write(l->req, "{\"object\":\"list\",\"data\":[", 25);
+    if (base_buf_len(&models) > 0)
+        edge_http_write(l->req, base_buf_at(&models), base_buf_len(&models));
+    edge_http_write(l->req, "]}", 2);
+    edge_http_end(l->req, NULL, 0);
+    base_buf_close(&models);
 }
 
 static void on_identity(void *arg, const struct link_answer *a)

@@ -20,7 +20,7 @@ struct edge_prices {
     enum fetch fetch;
     struct price_table *active;   /* NULL: none yet */
     struct price_table *incoming; /* being fetched */
-    uint32_t after;
+    uint32_t after, rows;         /* of the pages so far */
     bool loaded, answers, again;
     TAILQ_HEAD(, edge_prices_waiter) waiters;
     void (*on_closed)(void *arg);
@@ -80,7 +80,8 @@ static void take_totals(struct edge_prices *p, struct proto_answer *answer)
         finish(p, false);
         return;
     }
-    if (p->fetch == FETCH_CONFIRM && p->incoming->version == row.price_version) {
+    if (p->fetch == FETCH_CONFIRM && p->incoming->version == row.price_version &&
+        p->rows == row.price_rows) {
         base_log(BASE_LOG_INFO, "prices_loaded", BASE_I("version", p->incoming->version),
                  BASE_I("models", p->incoming->n), NULL);
         price_table_free(p->active);
@@ -92,10 +93,12 @@ static void take_totals(struct edge_prices *p, struct proto_answer *answer)
                (p->active != NULL && p->active->version == row.price_version)) {
         p->loaded = true; /* nothing newer, or no catalogue at all */
         finish(p, true);
+    } else if (p->fetch == FETCH_CONFIRM) {
+        finish(p, false); /* it changed on the way: again, a little later */
     } else {
         price_table_free(p->incoming);
         p->incoming = price_table_new(row.price_version);
-        p->after = 0;
+        p->after = p->rows = 0;
         if (p->incoming == NULL)
             finish(p, false);
         else
@@ -114,6 +117,7 @@ static void take_page(struct edge_prices *p, struct proto_answer *answer)
             finish(p, false);
             return;
         }
+        p->rows++;
     }
     if (next != 0 && next > p->after) {
         p->after = next;
@@ -145,9 +149,8 @@ static void ask(struct edge_prices *p, enum fetch fetch)
         query.head.after = p->after;
     }
     p->fetch = fetch;
-    /* The pages may come from any node; the versions around them are a quorum's. */
-    if (link_client_query(p->link, &query, fetch == FETCH_PAGES, EDGE_PRICES_QUERY_MS, on_answer,
-                          p) < 0)
+    /* Linearizable, pages too: a node that lags could give another version's rows. */
+    if (link_client_query(p->link, &query, false, EDGE_PRICES_QUERY_MS, on_answer, p) < 0)
         finish(p, false);
 }
 
@@ -186,6 +189,11 @@ void edge_prices_close(struct edge_prices *p, void (*on_closed)(void *arg), void
 const struct edge_price *edge_prices_find(const struct edge_prices *p, const char *model)
 {
     return p->active != NULL ? price_table_find(p->active, model) : NULL;
+}
+
+const struct edge_price *edge_prices_at(const struct edge_prices *p, uint32_t i)
+{
+    return p->active != NULL && i < p->active->n ? &p->active->price[i] : NULL;
 }
 
 uint32_t edge_prices_version(const struct edge_prices *p)

@@ -47,6 +47,8 @@ void edge_prices_close(struct edge_prices *prices, void (*on_closed)(void *arg),
 
 /* NULL: no price of that name. Lives until the loop turns. */
 const struct edge_price *edge_prices_find(const struct edge_prices *prices, const char *model);
+/* The i-th price of the catalogue; NULL: no more. */
+const struct edge_price *edge_prices_at(const struct edge_prices *prices, uint32_t i);
 uint32_t edge_prices_version(const struct edge_prices *prices); /* 0: no catalogue */
 bool edge_prices_loaded(const struct edge_prices *prices);
 /* The last check was answered. */

@@ -247,9 +247,12 @@ static int read_route(struct base_conf *conf, const char *section, const char *m
         (proto_money_parse(proto_str_of(hold), &route->unpriced_hold_nanos) < 0 ||
          route->unpriced_hold_nanos < 0))
         rc = base_conf_fail(conf, section, "unpriced_hold", error, "expected dollars, as 1.00");
-    if (rc == 0 && strcmp(route->model, "*") == 0)
-        c->any_route = route;
     return rc;
+}
+
+static int compare_routes(const void *a, const void *b)
+{
+    return strcmp(((const struct edge_route *)a)->model, ((const struct edge_route *)b)->model);
 }
 
 int edge_config_routes(struct base_conf *conf, struct edge_config *c, char *error)
@@ -265,5 +268,9 @@ int edge_config_routes(struct base_conf *conf, struct edge_config *c, char *erro
         snprintf(error, BASE_CONF_ERROR, "%s: no [route MODEL] section", base_conf_path(conf));
         rc = -EINVAL;
     }
+    qsort(c->routes, c->n_routes, sizeof *c->routes, compare_routes);
+    for (unsigned i = 0; i < c->n_routes; i++)
+        if (strcmp(c->routes[i].model, "*") == 0)
+            c->any_route = &c->routes[i];
     return rc;
 }

@@ -355,7 +355,7 @@ static void F27_F55_models_are_listed_for_the_key(void **state)
     test_ledger_key("narrow", only, 1, key);
     struct reply r = rig_ask(&rig, "/v1/models", rig.key, NULL, NULL, 0);
     assert_int_equal(r.status, 200);
-    assert_true(reply_has(&r, "{\"object\":\"list\",\"data\":[{\"id\":\"tiny\""));
+    assert_true(reply_has(&r, "{\"object\":\"list\",\"data\":[{\"id\":\"dead\""));
     assert_true(reply_has(&r, "\"unpriced\""));
     reply_free(&r);
     r = rig_ask(&rig, "/v1/models", key, NULL, NULL, 0);
