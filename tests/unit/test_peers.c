@@ -8,7 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/pubsub0/pub.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -212,7 +212,7 @@ static void F32_only_the_peers_CA_gets_in(void **state)
     nng_socket s;
     nng_dialer d;
     uint32_t bad = 4000000;
-    assert_int_equal(nng_push0_open(&s), 0);
+    assert_int_equal(nng_pub0_open(&s), 0);
     assert_int_equal(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, 500), 0);
     assert_int_equal(nng_dialer_create(&d, s, url), 0);
     assert_int_equal(link_tls_dialer(d, &files, side[2].name, error), 0);
