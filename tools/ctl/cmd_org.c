@@ -123,9 +123,10 @@ static int org_create(struct ctl *c, const struct ctl_args *a)
         rv = settings(c, a, &cmd.body.org_create);
     if (rv == CTL_OK)
         rv = ctl_command(c, &cmd, &reply);
+    if (rv == CTL_OK || rv == CTL_UNAVAILABLE) /* who repeats it needs the UUID */
+        out_uuid(c, c->out, "org", &cmd.head.org);
     if (rv != CTL_OK)
         return rv;
-    out_uuid(c, c->out, "org", &cmd.head.org);
     out_str(c, c->out, "name", cmd.body.org_create.name);
     out_receipt(c, &reply);
     return CTL_OK;
