@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 // cmocka needs these before it
 #include <cmocka.h>
@@ -287,6 +288,47 @@ static void F43_damage_is_refused_with_a_reason(void **state)
     log_store_close(s);
 }
 
+/* A disk that takes no more: the write fails with a reason, and what was told durable is. */
+static void F43_a_full_disk_is_an_error_and_loses_nothing(void **state)
+{
+    (void)state;
+    int fds[2];
+    assert_int_equal(pipe(fds), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit limit = {400 * 1024, 400 * 1024};
+        struct log_store *s;
+        struct log_entry e;
+        uint8_t data[4096];
+        uint64_t i = 1;
+        int rv = 0;
+        (void)signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+            log_store_open(&s, store_tmp_path("log"), LOG_STORE_WRITE, NULL, &why) != 0)
+            _exit(3);
+        for (; i < 5000 && rv == 0; i++) {
+            struct log_append a = {&e, 1};
+            fill(&e, i, 1, data);
+            rv = log_store_append(s, &a, 1, &why);
+        }
+        i -= 2; /* the last one that was taken */
+        _exit(rv < 0 && strstr(why.text, "/log") && write(fds[1], &i, 8) == 8 ? 0 : 4);
+    }
+    int status;
+    uint64_t told = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(fds[0], &told, 8), 8);
+    (void)close(fds[0]);
+    (void)close(fds[1]);
+    struct log_store *s = open_log(LOG_STORE_WRITE, 0);
+    assert_true(log_store_last(s) >= told && told > 100);
+    expect(s, 1, log_store_last(s), 1);
+    append(s, log_store_last(s) + 1, log_store_last(s) + 10, 1);
+    log_store_close(s);
+}
+
 /* ---- the log thread ---- */
 
 struct told {
@@ -359,6 +401,8 @@ int main(void)
                                         store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_damage_is_refused_with_a_reason, store_tmp_setup,
                                         store_tmp_teardown),
+        cmocka_unit_test_setup_teardown(F43_a_full_disk_is_an_error_and_loses_nothing,
+                                        store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_the_log_thread_groups_commits_and_tells_in_order,
                                         store_tmp_setup, store_tmp_teardown),
     };

@@ -31,6 +31,7 @@ struct host {
     struct letter out[QUEUE];
     unsigned n_out, n_writes; /* n_writes: not told yet */
     uint64_t cut_off;         /* what it sends to this node is lost */
+    bool vote_fails;
 };
 
 static struct host host[NODES + 1];
@@ -38,8 +39,9 @@ static struct pump_now now = {.mono_ms = 1000, .wall_us = 1};
 
 static int save_term(void *ctx, uint64_t term, uint64_t vote)
 {
-    (void)ctx, (void)term, (void)vote;
-    return 0;
+    const struct host *h = ctx;
+    (void)term, (void)vote;
+    return h->vote_fails ? -EIO : 0;
 }
 
 static int append(void *ctx, const struct log_entry *e, unsigned n)
@@ -356,6 +358,92 @@ static void F43_guard_6_writes_that_will_be_overwritten_are_not_reported(void **
     assert_int_equal(guard_persisted((struct guard_append){5, 9}, later, 4, 3, 3), 4);
 }
 
+/* A message that node 2 might send to node 1. */
+static int receive_append(uint64_t term, uint64_t prev, uint64_t prev_term,
+                          const struct log_entry *e, unsigned n)
+{
+    static uint64_t sequence = 1000;
+    static uint8_t bytes[8192];
+    struct message_head h = {
+        .cluster = {{1}}, .from = 2, .to = 1, .incarnation = 1, .sequence = sequence++};
+    struct raft_message m = {.type = RAFT_APPEND_ENTRIES};
+    m.append_entries = (struct raft_append_entries){
+        .term = term, .prev_log_index = prev, .prev_log_term = prev_term, .leader_commit = 1};
+    size_t at = message_put_head(bytes, &h, m.type);
+    struct proto_writer w = proto_writer_over(bytes + at, sizeof bytes - at);
+    message_put_body(&w, &m, e, n, (struct proto_str){0});
+    assert_false(w.full);
+    return pump_receive(host[1].pump, now, bytes, at + w.n);
+}
+
+/* Guard 5, and the start from disk when a configuration is cut off again. */
+static void F43_guard_5_configurations_come_first_and_their_loss_restarts(void **state)
+{
+    (void)state;
+    uint8_t conf[ENTRY_CONF_MAX];
+    const struct pump_server servers[] = {{1, "a"}, {2, "b"}, {3, "c"}, {4, "d"}};
+    int len = pump_encode_servers(servers, 4, conf);
+    assert_true(len > 0);
+    const struct log_entry change = {
+        .term = 2, .kind = ENTRY_CHANGE, .data = conf, .len = (uint32_t)len};
+    const struct log_entry command = {
+        .term = 2, .kind = ENTRY_COMMAND, .data = (const uint8_t *)"x", .len = 1};
+    const struct log_entry batch[] = {command, command, change, command};
+    start(3, 0);
+    assert_int_equal(receive_append(2, 1, 1, batch, 4), 0);
+    assert_int_equal(host[1].n_writes, 2);
+    assert_int_equal(host[1].writes[0].last, 3);
+    assert_int_equal(host[1].writes[1].first, 4);
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    assert_int_equal(pump_peers(host[1].pump, peers), 3); /* in force from the log on */
+    assert_int_equal(pump_persisted(host[1].pump, now, 2, 3), 0);
+    unsigned said = host[1].n_out;
+    struct log_entry other = command;
+    other.term = 3;
+    assert_int_equal(receive_append(3, 3, 2, &other, 1), 0);
+    assert_int_equal(pump_persisted(host[1].pump, now, 4, 5), 0);
+    assert_int_equal(receive_append(3, 4, 3, &other, 1), 0); /* deaf already */
+    assert_int_equal(host[1].n_out, said);
+    assert_int_equal(pump_persisted(host[1].pump, now, 4, 4), -ERESTART);
+    stop(3);
+}
+
+static void F43_writes_in_hand_are_bounded(void **state)
+{
+    (void)state;
+    const struct log_entry e = {
+        .term = 2, .kind = ENTRY_COMMAND, .data = (const uint8_t *)"x", .len = 1};
+    struct pump_stats s;
+    start(3, 0);
+    uint64_t last = 1;
+    for (int i = 0; i < PUMP_APPENDS_MAX + 10; i++) { /* a disk that does not answer */
+        assert_int_equal(receive_append(2, last, last == 1 ? 1 : 2, &e, 1), 0);
+        last = pump_last_index(host[1].pump);
+    }
+    pump_stats(host[1].pump, &s);
+    assert_int_equal(s.appends_in_hand, PUMP_APPENDS_MAX);
+    assert_int_equal(s.full, 10);
+    persist(&host[1]);
+    assert_int_equal(receive_append(2, last, 2, &e, 1), 0);
+    assert_int_equal(pump_last_index(host[1].pump), last + 1);
+    stop(3);
+}
+
+static void F43_a_vote_that_cannot_be_saved_is_final_and_never_sent(void **state)
+{
+    (void)state;
+    start(3, 0);
+    host[1].vote_fails = true;
+    const struct log_entry e = {.term = 5, .kind = ENTRY_BARRIER};
+    assert_int_equal(receive_append(5, 1, 1, &e, 1), -EIO);
+    assert_non_null(strstr(pump_error(host[1].pump), "term and vote could not be saved"));
+    assert_int_equal(host[1].n_out, 0);
+    assert_int_equal(host[1].n_writes, 0);
+    assert_int_equal(receive_append(5, 1, 1, &e, 1), -EIO);
+    assert_int_equal(pump_tick(host[1].pump, now), -EIO);
+    stop(3);
+}
+
 /* Not a limit that is asserted: machines differ. The design asks for 100,000 a second. */
 static void F43_throughput_of_small_entries(void **state)
 {
@@ -365,15 +453,15 @@ static void F43_throughput_of_small_entries(void **state)
     char payload[200] = {0};
     start(3, 0);
     elect(1, 3);
-    (void)clock_gettime(CLOCK_MONOTONIC, &a);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
     for (int i = 0; i < ROUNDS; i++) {
         for (int k = 0; k < BATCH; k++)
             submit(&host[1], payload, sizeof payload);
         settle(3);
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &b);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     double s = (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
-    print_message("%.0f entries/s through three pumps on one core\n", ROUNDS * BATCH / s);
+    print_message("%.0f entries a second of CPU time, through three pumps\n", ROUNDS * BATCH / s);
     assert_int_equal(host[1].commands, ROUNDS * BATCH);
     stop(3);
 }
@@ -388,6 +476,9 @@ int main(void)
         cmocka_unit_test(F43_foreign_and_overtaken_messages_are_dropped),
         cmocka_unit_test(F43_guard_1_a_stale_reply_is_no_copy),
         cmocka_unit_test(F43_guard_6_writes_that_will_be_overwritten_are_not_reported),
+        cmocka_unit_test(F43_guard_5_configurations_come_first_and_their_loss_restarts),
+        cmocka_unit_test(F43_writes_in_hand_are_bounded),
+        cmocka_unit_test(F43_a_vote_that_cannot_be_saved_is_final_and_never_sent),
         cmocka_unit_test(F43_throughput_of_small_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
