@@ -71,7 +71,7 @@ void inbox_free(struct inbox *in)
 bool inbox_post(struct inbox *in, const struct inbox_event *e)
 {
     pthread_mutex_lock(&in->mutex);
-    bool peer = e->kind == INBOX_PEER;
+    bool peer = e->kind == INBOX_PEER || e->kind == INBOX_GONE;
     bool ok = !in->closed && (!peer || in->peers < INBOX_PEER_MAX);
     if (ok) {
         CHECK(in->n < INBOX_MAX);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The loop's inbox: many threads post, the loop takes everything at once and handles it in order.
  *
- * Bounds: INBOX_PEER_MAX peer messages wait (past it a message is refused and the poster drops it:
- * the protocol resends); all other kinds are bounded by their source (the log queue, the client
+ * Bounds: INBOX_PEER_MAX events of peers wait (past it a message is refused and the poster drops
+ * it: the protocol resends); all other kinds are bounded by their source (the log queue, the client
  * port's contexts, one checkpoint) and INBOX_OTHER_MAX is above the sum of those, so they always
  * find room. Ownership of `p` goes to the loop with a successful post.
  */
@@ -17,6 +17,7 @@ enum { INBOX_PEER_MAX = 4096, INBOX_OTHER_MAX = 16384 };
 
 enum inbox_kind {
     INBOX_PEER,       /* p: the message as the transport took it */
+    INBOX_GONE,       /* a: node whose connection was lost; bounded like peer messages */
     INBOX_PERSISTED,  /* a, b: first and last index */
     INBOX_REQUEST,    /* p: struct serve_request */
     INBOX_CHECKPOINT, /* a: index, b: nanoseconds */

@@ -83,6 +83,14 @@ static void on_stop(struct node *n)
     }
 }
 
+/* A heartbeat, if the node is still there, comes first; then followers ask at different moments. */
+static unsigned suspect_ms(const struct node *n)
+{
+    uint32_t random;
+    link_random(&random, sizeof random);
+    return n->config->heartbeat_ms * 5 / 4 + random % (n->config->election_timeout_ms / 4 + 1);
+}
+
 static void on_event(struct node *n, const struct inbox_event *e)
 {
     n->now = node_clock_now();
@@ -90,6 +98,9 @@ static void on_event(struct node *n, const struct inbox_event *e)
     case INBOX_PEER:
         node_pump_result(n, pump_receive(n->pump, n->now, nng_msg_body(e->p), nng_msg_len(e->p)));
         nng_msg_free(e->p);
+        break;
+    case INBOX_GONE:
+        pump_suspect(n->pump, n->now, e->a, suspect_ms(n));
         break;
     case INBOX_PERSISTED:
         node_pump_result(n, pump_persisted(n->pump, n->now, e->a, e->b));

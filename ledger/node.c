@@ -46,6 +46,12 @@ static bool on_peer_message(void *ctx, nng_msg *m)
     return inbox_post(n->inbox, &(struct inbox_event){.kind = INBOX_PEER, .p = m});
 }
 
+static void on_peer_gone(void *ctx, uint64_t id)
+{
+    struct node *n = ctx;
+    (void)inbox_post(n->inbox, &(struct inbox_event){.kind = INBOX_GONE, .a = id});
+}
+
 /* ---- the data directory ---- */
 
 static struct node_identity identity_of(const struct node_config *c)
@@ -188,7 +194,8 @@ static int open_peers(struct node *n)
         .listen = n->config->peer_listen,
         .tls = {.ca_file = n->config->peer_ca, .cert_file = n->config->peer_cert},
         .ctx = n,
-        .on_message = on_peer_message};
+        .on_message = on_peer_message,
+        .on_gone = on_peer_gone};
     for (unsigned i = 0; i < n->config->cluster.n_nodes; i++) {
         const struct cluster_node *node = &n->config->cluster.nodes[i];
         if (node->id != n->config->id)

@@ -91,9 +91,11 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
     if (event == NNG_PIPE_EV_ADD_POST) {
         atomic_store(&q->pipe, id);
         base_log(BASE_LOG_INFO, "peer connected", BASE_I("node", q->config.id), NULL);
-    } else if (atomic_compare_exchange_strong(&q->pipe, &id, 0)) {
-        if (!atomic_load(&q->peers->closing))
-            base_log(BASE_LOG_WARN, "peer disconnected", BASE_I("node", q->config.id), NULL);
+    } else if (atomic_compare_exchange_strong(&q->pipe, &id, 0) &&
+               !atomic_load(&q->peers->closing)) {
+        base_log(BASE_LOG_WARN, "peer disconnected", BASE_I("node", q->config.id), NULL);
+        if (q->peers->config.on_gone)
+            q->peers->config.on_gone(q->peers->config.ctx, q->config.id);
     }
 }
 

@@ -35,6 +35,7 @@ struct peers_config {
     void *ctx;
     /* false: refused, and freed by the caller of this; true: nng_msg_free is the taker's. */
     bool (*on_message)(void *ctx, nng_msg *m);
+    void (*on_gone)(void *ctx, uint64_t id); /* a connection was lost; may be NULL */
 };
 
 struct peers;

@@ -268,6 +268,17 @@ int pump_tick(struct pump *p, struct pump_now now)
     return pump_leave(p, pump_step(p, &event, NULL, NULL, NULL));
 }
 
+void pump_suspect(struct pump *p, struct pump_now now, uint64_t peer, unsigned delay_ms)
+{
+    struct raft *r = &p->raft;
+    if (!p->engine || p->restarting || p->failed || r->state != RAFT_FOLLOWER ||
+        r->follower_state.current_leader.id != peer)
+        return;
+    uint64_t at = now.mono_ms + delay_ms, timeout = r->follower_state.randomized_election_timeout;
+    if (at > timeout && at - timeout < r->election_timer_start)
+        r->election_timer_start = at - timeout;
+}
+
 static int submit(struct pump *p, const void *payload, size_t len, uint64_t *index, uint64_t *term)
 {
     if (p->restarting || p->raft.state != RAFT_LEADER || raft_transferee(&p->raft) != 0)

@@ -110,6 +110,10 @@ __attribute__((warn_unused_result)) int pump_persisted(struct pump *p, struct pu
 /* Call when pump_next_timeout has come; harmless before. */
 __attribute__((warn_unused_result)) int pump_tick(struct pump *p, struct pump_now now);
 uint64_t pump_next_timeout(const struct pump *p); /* in mono_ms */
+/* The connection to `peer` is gone. If it leads, we ask for votes after delay_ms instead of a whole
+ * election timeout, unless it is heard before. Any moment is safe for that; followers should
+ * differ. */
+void pump_suspect(struct pump *p, struct pump_now now, uint64_t peer, unsigned delay_ms);
 
 /* Propose one command entry; the payload is copied. 0 with its index and term, which say later
  * whether exactly this entry was applied; PUMP_NOT_LEADER; -EBUSY (max_inflight); -EMSGSIZE. */
