@@ -4,6 +4,7 @@
  */
 #include "edge/exchange/api.h"
 #include "edge/exchange/sse.h"
+#include "recordings.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,100 +126,43 @@ static void F28_an_endless_event_passes_unjudged(void **state)
 
 /* ---- recordings ---- */
 
-static const char *shared(void)
-{
-    const char *path = getenv("HOLDFAST_SHARED");
-    return path != NULL ? path : "../shared";
-}
-
-static char *read_file(const char *name, size_t *n)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/data/streams/%s", shared(), name);
-    FILE *f = fopen(path, "rb");
-    if (f == NULL)
-        return NULL;
-    char *bytes = NULL;
-    size_t cap = 0;
-    *n = 0;
-    do {
-        cap = cap > 0 ? cap * 2 : 65536;
-        bytes = realloc(bytes, cap + 1);
-        *n += fread(bytes + *n, 1, cap - *n, f);
-    } while (*n == cap);
-    fclose(f);
-    bytes[*n] = '\0';
-    return bytes;
-}
-
-/* The stream as a provider would send it: recordings of bare JSON lines become events. */
-static char *as_events(const char *text, size_t n, bool lines, size_t *out_n)
-{
-    if (!lines) {
-        char *copy = malloc(n + 1);
-        memcpy(copy, text, n);
-        *out_n = n;
-        return copy;
-    }
-    size_t rows = 1;
-    for (size_t i = 0; i < n; i++)
-        rows += text[i] == '\n';
-    char *out = malloc(n + rows * 8 + 32), *o = out;
-    for (const char *p = text; p < text + n;) {
-        size_t k = strcspn(p, "\n");
-        if (k > 0)
-            o += sprintf(o, "data: %.*s\n\n", (int)k, p);
-        p += k + 1;
-    }
-    o += sprintf(o, "data: [DONE]\n\n");
-    *out_n = (size_t)(o - out);
-    return out;
-}
-
-struct recording {
+struct stream {
     struct edge_call call;
     struct edge_meter meter;
     struct base_buf hidden; /* data of hidden events */
 };
 
-static bool judge_recording(void *arg, const char *data, size_t n)
+static bool judge_stream(void *arg, const char *data, size_t n)
 {
-    struct recording *r = arg;
-    bool hidden = edge_api_chat.event(&r->call, &r->meter, data, n);
+    struct stream *st = arg;
+    bool hidden = edge_api_chat.event(&st->call, &st->meter, data, n);
     if (hidden)
-        assert_int_equal(base_buf_add(&r->hidden, data, n), 0);
+        assert_int_equal(base_buf_add(&st->hidden, data, n), 0);
     return hidden;
 }
 
-static int64_t expected(yyjson_val *usage, const char *name)
+static void check_usage(const struct edge_usage *u, const struct recording *r)
 {
-    int64_t n = 0;
-    edge_json_count(yyjson_obj_get(usage, name), &n);
-    return n;
-}
-
-static void check_usage(const struct edge_usage *u, yyjson_val *usage)
-{
-    if (yyjson_obj_size(usage) == 0)
+    if (!recording_has_usage(r))
         return; /* none where OpenAI has it (Groq's own place for it is another test's) */
     assert_true(u->seen);
-    assert_int_equal(u->prompt, expected(usage, "input"));
-    assert_int_equal(u->completion, expected(usage, "output"));
-    assert_int_equal(u->total, expected(usage, "total"));
-    assert_int_equal(u->cached, expected(usage, "cache_read"));
-    assert_int_equal(u->reasoning, expected(usage, "reasoning"));
+    assert_int_equal(u->prompt, recording_usage(r, "input"));
+    assert_int_equal(u->completion, recording_usage(r, "output"));
+    assert_int_equal(u->total, recording_usage(r, "total"));
+    assert_int_equal(u->cached, recording_usage(r, "cache_read"));
+    assert_int_equal(u->reasoning, recording_usage(r, "reasoning"));
 }
 
 /* Without its hidden event the input is what came out. */
-static void check_bytes(const char *in, size_t n, struct recording *r, struct base_buf *out)
+static void check_bytes(const char *in, size_t n, struct stream *st, struct base_buf *out)
 {
-    size_t hidden = base_buf_len(&r->hidden);
+    size_t hidden = base_buf_len(&st->hidden);
     if (hidden == 0) {
         assert_int_equal(base_buf_len(out), n);
         assert_memory_equal(base_buf_at(out), in, n);
         return;
     }
-    const char *at = memmem(in, n, base_buf_at(&r->hidden), hidden);
+    const char *at = memmem(in, n, base_buf_at(&st->hidden), hidden);
     assert_non_null(at);
     size_t before = (size_t)(at - in) - strlen("data: ");
     size_t event = strlen("data: ") + hidden + 2;
@@ -227,59 +171,40 @@ static void check_bytes(const char *in, size_t n, struct recording *r, struct ba
     assert_memory_equal(base_buf_at(out) + before, in + before + event, n - before - event);
 }
 
-static void play(const char *in, size_t n, yyjson_val *row, bool wants_usage, size_t max)
+static void play(const struct recording *r, bool wants_usage, size_t max)
 {
-    struct recording r = {.call.wants_usage = wants_usage};
+    struct stream st = {.call.wants_usage = wants_usage};
     struct edge_sse s;
     struct base_buf out;
+    int64_t text = 0;
     base_buf_init(&out, 0);
-    base_buf_init(&r.hidden, 0);
-    edge_sse_init(&s, judge_recording, &r);
-    run(&s, in, n, max, &out);
-    check_usage(&r.meter.usage, yyjson_obj_get(row, "expected_usage"));
-    assert_true(r.meter.done);
+    base_buf_init(&st.hidden, 0);
+    edge_sse_init(&s, judge_stream, &st);
+    run(&s, r->bytes, r->n, max, &out);
+    check_usage(&st.meter.usage, r);
+    assert_true(st.meter.done);
     if (wants_usage)
-        assert_int_equal(base_buf_len(&r.hidden), 0);
-    check_bytes(in, n, &r, &out);
-    int64_t text = expected(row, "text_bytes");
-    assert_true(r.meter.text_bytes >= text);
+        assert_int_equal(base_buf_len(&st.hidden), 0);
+    check_bytes(r->bytes, r->n, &st, &out);
+    edge_json_count(yyjson_obj_get(r->row, "text_bytes"), &text);
+    assert_true(st.meter.text_bytes >= text);
     edge_sse_close(&s);
     base_buf_close(&out);
-    base_buf_close(&r.hidden);
+    base_buf_close(&st.hidden);
+}
+
+static void play_often(const struct recording *r)
+{
+    for (unsigned round = 0; round < 12; round++)
+        play(r, round % 2 == 1, round < 6 ? 1 + round * 5 : 4096);
 }
 
 static void F28_every_recorded_chat_stream(void **state)
 {
     (void)state;
-    size_t n, played = 0;
-    char *manifest = read_file("manifest.jsonl", &n);
-    if (manifest == NULL) {
-        print_message("no recordings at %s/data/streams: skipped\n", shared());
+    unsigned played = recordings_visit("openai.chat", play_often);
+    if (played == 0)
         skip();
-    }
-    for (char *line = manifest, *next; *line != '\0'; line = next) {
-        const char *why;
-        size_t at;
-        next = line + strcspn(line, "\n");
-        yyjson_doc *doc = edge_json_read(line, (size_t)(next - line), &why, &at);
-        next += *next == '\n';
-        assert_non_null(doc);
-        yyjson_val *row = yyjson_doc_get_root(doc);
-        if (yyjson_equals_str(yyjson_obj_get(row, "api"), "openai.chat")) {
-            size_t text_n, in_n;
-            char *text = read_file(yyjson_get_str(yyjson_obj_get(row, "file")), &text_n);
-            assert_non_null(text);
-            bool lines = yyjson_equals_str(yyjson_obj_get(row, "framing"), "jsonl");
-            char *in = as_events(text, text_n, lines, &in_n);
-            for (unsigned round = 0; round < 12; round++)
-                play(in, in_n, row, round % 2 == 1, round < 6 ? 1 + round * 5 : 4096);
-            free(in);
-            free(text);
-            played++;
-        }
-        yyjson_doc_free(doc);
-    }
-    free(manifest);
     assert_true(played >= 38);
 }
 
