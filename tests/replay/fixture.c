@@ -15,7 +15,7 @@ enum { ORGS = 4, KEYS = 3, OPEN_MAX = 64 };
 
 struct open_hold {
     struct proto_uuid org, id;
-    struct proto_hash token;
+    struct proto_hash token, cred;
 };
 
 struct maker {
@@ -34,6 +34,7 @@ struct maker {
     struct open_hold open[OPEN_MAX];
     unsigned n_open;
     uint32_t ids;
+    int64_t scale;
 };
 
 static void need(bool ok, const char *what, const char *why)
@@ -208,7 +209,7 @@ static void put_budget(struct maker *k, unsigned org, uint8_t scope, uint32_t su
     c.body.budget_put = (struct proto_budget_put){.scope = scope,
                                                   .subject = subject,
                                                   .window = window,
-                                                  .limit = limit,
+                                                  .limit = limit * k->scale,
                                                   .mode = PROTO_MODE_hard_block,
                                                   .status = 402};
     add_operator(k, &c);
@@ -242,7 +243,8 @@ static void begin_org(struct maker *k, unsigned org)
     }
     (void)snprintf(name, sizeof name, "payment-%u", org);
     add_money(k, org, PROTO_CMD_deposit,
-              INT64_C(3000000000) * (org + 1) + (org == 0 ? k->o->deposit_more : 0), name);
+              INT64_C(3000000000) * (org + 1) * k->scale + (org == 0 ? k->o->deposit_more : 0),
+              name);
     add_money(k, org, PROTO_CMD_grant, 500000000, "");
     put_budget(k, org, PROTO_SCOPE_org, 0, PROTO_WINDOW_monthly, INT64_C(2500000000) * (org + 1));
     put_budget(k, org, PROTO_SCOPE_team, 1, PROTO_WINDOW_daily, INT64_C(2000000000) * (org + 1));
@@ -256,7 +258,7 @@ static struct proto_command reserve(struct maker *k, struct open_hold *h)
     struct proto_command c = {.head = {.kind = PROTO_CMD_reserve}};
     c.head.id = new_id(k);
     c.head.cred = hash_of("key", org, key);
-    *h = (struct open_hold){org_of(org), c.head.id, hash_of("token", k->ids, 0)};
+    *h = (struct open_hold){org_of(org), c.head.id, hash_of("token", k->ids, 0), c.head.cred};
     c.body.reserve =
         (struct proto_reserve){.token = h->token, .price_version = 1, .candidates = {.n = 1}};
     c.body.reserve.ttl_us = next_random(k) % 8 == 0 ? 2000000 : 120000000;
@@ -288,7 +290,7 @@ static void release(struct maker *k, const struct open_hold *h)
 
 static void extend(struct maker *k, const struct open_hold *h)
 {
-    struct proto_command c = {.head = {.kind = PROTO_CMD_extend, .org = h->org}};
+    struct proto_command c = {.head = {.kind = PROTO_CMD_extend, .org = h->org, .cred = h->cred}};
     c.body.extend = (struct proto_extend){h->id, h->token, 500000, 60000000};
     add(k, &c);
 }
@@ -380,6 +382,7 @@ void fixture_make(const char *dir, const struct fixture_options *o, struct fixtu
     need(k != NULL, "fixture", "no memory");
     *out = (struct fixture){.org = org_of(0)};
     k->o = o;
+    k->scale = o->scale ? o->scale : 1;
     k->out = out;
     k->clock_us = START_US;
     k->random = 1;
@@ -390,7 +393,7 @@ void fixture_make(const char *dir, const struct fixture_options *o, struct fixtu
     state_changes_init(&k->changes);
     need(data_dir_create(dir, &id, conf, sizeof conf, &why) == 0, "create", why.text);
     need(data_dir_open(&k->dir, dir, &id, &config, &why) == 0, "open", why.text);
-    struct core_config core = {.cache_records = SIZE_MAX};
+    struct core_config core = {.cache_records = 0}; /* below it nothing is dropped */
     need(core_machine_new(&k->m, &core, NULL) == 0, "machine", "no memory");
     int rv = core_machine_skip(k->m, 1, 1, ENTRY_CHANGE, conf, sizeof conf);
     need(rv == 0, "first entry", "skipped in vain");

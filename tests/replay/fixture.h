@@ -14,6 +14,7 @@ struct fixture_options {
     unsigned per_entry;   /* cycles in each */
     unsigned tail;        /* entries after the last checkpoint */
     int64_t deposit_more; /* nano-dollars that the first deposit has more: another history */
+    int64_t scale;        /* of deposits and budgets; 0: 1, so that both run out */
     bool no_checkpoint;
     uint64_t segment_bytes; /* of the log; 0: default */
 };

@@ -23,6 +23,7 @@ int main(int argc, char **argv)
         o.per_entry = (unsigned)strtoul(argv[3], NULL, 10);
     if (argc > 4)
         o.tail = (unsigned)strtoul(argv[4], NULL, 10);
+    o.scale = 1 + o.rounds * (int64_t)o.per_entry / 1000; /* the money lasts */
     fixture_make(argv[1], &o, &f);
     char hash[PROTO_HASH_TEXT];
     struct proto_text t = proto_text_over(hash, sizeof hash);

@@ -13,6 +13,9 @@
 enum {
     NEAR_ENTRIES = 20000, /* this close to the state's index its view is kept open */
     ROUNDS_MAX = 64,      /* a live state moves on while we approach it */
+    /* The machine's table begins with room for these and grows. Nothing is ever dropped: without a
+     * checkpoint no record is clean. */
+    TABLE_RECORDS = 65536,
 };
 #define PROGRESS_NS UINT64_C(250000000)
 
@@ -305,7 +308,7 @@ static bool begin(struct replay *r)
     }
     struct core_config config = {
         .observer = {.ctx = r, .on_transfer = on_transfer, .on_result = on_result},
-        .cache_records = SIZE_MAX};
+        .cache_records = TABLE_RECORDS};
     int rv = core_machine_new(&r->machine, &config, NULL);
     if (rv)
         (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0, "no memory for the machine");
