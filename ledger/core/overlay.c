@@ -40,7 +40,18 @@ static struct core_record *record_of(void *value)
 
 static const uint8_t *key_of(const struct core_record *r)
 {
-    return (const uint8_t *)r + block_sizes[r->class] - r->klen;
+    return (const uint8_t *)r - r->klen;
+}
+
+/* Where a block's header stands, and how large a block a record needs. */
+static size_t header_at(size_t klen)
+{
+    return (klen + 7) & ~(size_t)7;
+}
+
+static size_t block_size(size_t klen, size_t vlen)
+{
+    return header_at(klen) + sizeof(struct core_record) + vlen;
 }
 
 static void fail(struct core_overlay *o, int code)
@@ -76,13 +87,13 @@ static unsigned class_for(size_t n)
     return c;
 }
 
-static struct core_record *block_new(struct core_overlay *o, unsigned class)
+static struct core_record *block_new(struct core_overlay *o, unsigned class, size_t klen)
 {
     size_t size = block_sizes[class];
     if (o->free_blocks[class]) {
-        void *b = o->free_blocks[class];
+        uint8_t *b = o->free_blocks[class];
         memcpy(&o->free_blocks[class], b, sizeof(void *));
-        return b;
+        return (struct core_record *)(b + header_at(klen));
     }
     if ((size_t)(o->bump_end[class] - o->bump[class]) < size) {
         uint8_t *chunk = malloc(CORE_OVERLAY_CHUNK);
@@ -90,19 +101,20 @@ static struct core_record *block_new(struct core_overlay *o, unsigned class)
             return NULL;
         memcpy(chunk, &o->chunks, sizeof(void *));
         o->chunks = chunk;
-        o->bump[class] = chunk + 64; /* the link; 64 keeps blocks on cache lines */
+        o->bump[class] = chunk + 64 + (64 - (uintptr_t)chunk % 64) % 64; /* past the link */
         o->bump_end[class] = chunk + CORE_OVERLAY_CHUNK;
     }
-    void *b = o->bump[class];
+    uint8_t *b = o->bump[class];
     o->bump[class] += size;
-    return b;
+    return (struct core_record *)(b + header_at(klen));
 }
 
 static void block_free(struct core_overlay *o, struct core_record *r)
 {
     unsigned class = r->class;
-    memcpy(r, &o->free_blocks[class], sizeof(void *));
-    o->free_blocks[class] = r;
+    uint8_t *b = (uint8_t *)r - header_at(r->klen);
+    memcpy(b, &o->free_blocks[class], sizeof(void *));
+    o->free_blocks[class] = b;
 }
 
 /* ---- lists ---- */
@@ -149,10 +161,10 @@ static struct core_record *find(struct core_overlay *o, const uint8_t *key, size
                                 uint32_t tag)
 {
     size_t mask = o->n_slots - 1;
-    for (size_t i = tag & mask; o->slots[i].at != 0; i = (i + 1) & mask) {
+    for (size_t i = tag & mask; o->slots[i].r; i = (i + 1) & mask) {
         if (o->slots[i].tag != tag)
             continue;
-        struct core_record *r = o->all.e[o->slots[i].at - 1];
+        struct core_record *r = o->slots[i].r;
         if (r->klen == klen && memcmp(key_of(r), key, klen) == 0)
             return r;
     }
@@ -162,7 +174,7 @@ static struct core_record *find(struct core_overlay *o, const uint8_t *key, size
 static void slot_fill(struct core_slot *slots, size_t n_slots, struct core_slot s)
 {
     size_t i = s.tag & (n_slots - 1);
-    while (slots[i].at != 0)
+    while (slots[i].r)
         i = (i + 1) & (n_slots - 1);
     slots[i] = s;
 }
@@ -170,7 +182,7 @@ static void slot_fill(struct core_slot *slots, size_t n_slots, struct core_slot 
 static size_t slot_of(const struct core_overlay *o, const struct core_record *r)
 {
     size_t i = r->tag & (o->n_slots - 1);
-    while (o->slots[i].at != r->at + 1)
+    while (o->slots[i].r != r)
         i = (i + 1) & (o->n_slots - 1);
     return i;
 }
@@ -186,7 +198,7 @@ static bool table_room(struct core_overlay *o)
     if (!slots)
         return false;
     for (size_t i = 0; i < o->n_slots; i++)
-        if (o->slots[i].at != 0)
+        if (o->slots[i].r)
             slot_fill(slots, n, o->slots[i]);
     free(o->slots);
     o->slots = slots;
@@ -197,8 +209,8 @@ static bool table_room(struct core_overlay *o)
 static struct core_record *insert(struct core_overlay *o, const uint8_t *key, size_t klen,
                                   uint32_t tag, size_t vlen)
 {
-    unsigned class = class_for(sizeof(struct core_record) + ((vlen + 7) & ~(size_t)7) + klen);
-    struct core_record *r = table_room(o) ? block_new(o, class) : NULL;
+    unsigned class = class_for(block_size(klen, vlen));
+    struct core_record *r = table_room(o) ? block_new(o, class, klen) : NULL;
     if (!r) {
         fail(o, -ENOMEM);
         return NULL;
@@ -208,9 +220,9 @@ static struct core_record *insert(struct core_overlay *o, const uint8_t *key, si
                               .klen = (uint16_t)klen,
                               .vlen = (uint16_t)vlen,
                               .class = (uint8_t) class};
-    memcpy((uint8_t *)r + block_sizes[class] - klen, key, klen);
+    memcpy((uint8_t *)r - klen, key, klen);
     o->all.e[o->all.n++] = r;
-    slot_fill(o->slots, o->n_slots, (struct core_slot){tag, r->at + 1});
+    slot_fill(o->slots, o->n_slots, (struct core_slot){.r = r, .tag = tag});
     return r;
 }
 
@@ -218,17 +230,16 @@ static struct core_record *insert(struct core_overlay *o, const uint8_t *key, si
 static void take_out(struct core_overlay *o, struct core_record *r)
 {
     size_t mask = o->n_slots - 1, hole = slot_of(o, r);
-    for (size_t i = (hole + 1) & mask; o->slots[i].at != 0; i = (i + 1) & mask) {
+    for (size_t i = (hole + 1) & mask; o->slots[i].r; i = (i + 1) & mask) {
         size_t home = o->slots[i].tag & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             o->slots[hole] = o->slots[i];
             hole = i;
         }
     }
-    o->slots[hole] = (struct core_slot){0, 0};
+    o->slots[hole] = (struct core_slot){0};
     struct core_record *last = o->all.e[o->all.n - 1];
     if (last != r) {
-        o->slots[slot_of(o, last)].at = r->at + 1;
         last->at = r->at;
         o->all.e[r->at] = last;
     }
@@ -281,19 +292,25 @@ static struct core_record *load(struct core_overlay *o, const uint8_t *key, size
     return r;
 }
 
+/* The record, a tombstone too, fetched from below where it is not here. */
+static struct core_record *look(struct core_overlay *o, const struct core_key *k, uint32_t tag)
+{
+    struct core_record *r = find(o, k->b, k->n, tag);
+    if (r || !o->backing.get || o->failed)
+        return r;
+    const void *value;
+    size_t n;
+    int rv = o->backing.get(o->backing.ctx, k->b, k->n, &value, &n);
+    if (rv == 0)
+        return load(o, k->b, k->n, tag, value, n);
+    if (rv != -ENOENT)
+        fail(o, rv);
+    return NULL;
+}
+
 void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen)
 {
-    uint32_t tag = tag_of(k->b, k->n);
-    struct core_record *r = find(o, k->b, k->n, tag);
-    if (!r && o->backing.get && o->failed == 0) {
-        const void *value;
-        size_t n;
-        int rv = o->backing.get(o->backing.ctx, k->b, k->n, &value, &n);
-        if (rv == 0)
-            r = load(o, k->b, k->n, tag, value, n);
-        else if (rv != -ENOENT)
-            fail(o, rv);
-    }
+    struct core_record *r = look(o, k, tag_of(k->b, k->n));
     if (!r || (r->flags & CORE_RECORD_DELETED))
         return NULL;
     r->flags |= CORE_RECORD_SEEN;
@@ -309,36 +326,39 @@ static void *spare(struct core_overlay *o)
     return value_of(r);
 }
 
+/* Moves a record to a larger block, in all the lists too. NULL: no memory. */
+static struct core_record *enlarge(struct core_overlay *o, struct core_record *r, size_t vlen)
+{
+    unsigned class = class_for(block_size(r->klen, vlen));
+    struct core_record *larger = block_new(o, class, r->klen);
+    if (!larger) {
+        fail(o, -ENOMEM);
+        return NULL;
+    }
+    memcpy((uint8_t *)larger - r->klen, key_of(r), r->klen);
+    *larger = *r;
+    larger->class = (uint8_t) class;
+    o->slots[slot_of(o, r)].r = larger;
+    o->all.e[r->at] = larger;
+    if (r->flags & CORE_RECORD_DIRTY)
+        o->dirty.e[r->dirty] = larger;
+    if (r->flags & CORE_RECORD_WRITING)
+        o->writing.e[r->writing] = larger;
+    block_free(o, r);
+    return larger;
+}
+
 void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t vlen)
 {
     CHECK(vlen <= CORE_VALUE_MAX && k->n > 0);
-    size_t old;
-    void *value = core_overlay_get(o, k, &old);
+    uint32_t tag = tag_of(k->b, k->n);
+    struct core_record *r = look(o, k, tag);
     if (o->failed)
         return spare(o);
-    uint32_t tag = tag_of(k->b, k->n);
-    struct core_record *r = value ? record_of(value) : find(o, k->b, k->n, tag);
-    if (r && sizeof *r + vlen + r->klen > block_sizes[r->class]) {
-        /* Too small a block: move to a larger one, lists and all. */
-        unsigned class = class_for(sizeof *r + ((vlen + 7) & ~(size_t)7) + r->klen);
-        struct core_record *larger = block_new(o, class);
-        if (!larger) {
-            fail(o, -ENOMEM);
-            return spare(o);
-        }
-        *larger = *r;
-        larger->class = (uint8_t) class;
-        memcpy((uint8_t *)larger + block_sizes[class] - r->klen, k->b, k->n);
-        o->all.e[r->at] = larger;
-        if (r->flags & CORE_RECORD_DIRTY)
-            o->dirty.e[r->dirty] = larger;
-        if (r->flags & CORE_RECORD_WRITING)
-            o->writing.e[r->writing] = larger;
-        block_free(o, r);
-        r = larger;
-    }
     if (!r)
         r = insert(o, k->b, k->n, tag, vlen);
+    else if (block_size(k->n, vlen) > block_sizes[r->class])
+        r = enlarge(o, r, vlen);
     if (!r)
         return spare(o);
     r->flags = (uint8_t)((r->flags & ~CORE_RECORD_DELETED) | CORE_RECORD_SEEN);

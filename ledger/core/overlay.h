@@ -8,9 +8,9 @@
  *                                '-- trim drops it '-- a deleted one is a tombstone until written
  *
  * A record made and dropped between two checkpoints leaves no trace. Values do not move until the
- * next core_overlay_trim, so handlers keep pointers into them; the block's header stands before the
- * value, the key at the block's end. Clean records beyond `limit` are dropped by CLOCK, in trim
- * only.
+ * next core_overlay_trim, so handlers keep pointers into them. A block is key (padded to 8) |
+ * header | value: the value leads back to its record, and looking at a key brings the header along.
+ * Clean records beyond `limit` are dropped by CLOCK, in trim only.
  *
  * Failure (no memory, a backing that fails) is sticky: `failed` is set, get answers NULL, put
  * answers a spare block that goes nowhere. The machine looks at `failed` after every command.
@@ -54,8 +54,9 @@ enum core_record_flag {
 };
 
 struct core_slot {
+    struct core_record *r; /* NULL: free */
     uint32_t tag;
-    uint32_t at; /* position in overlay.all, plus 1; 0: free */
+    uint32_t pad;
 };
 
 struct core_list {
