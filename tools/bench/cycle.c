@@ -62,8 +62,9 @@ static void write_record(const struct thread *t, const struct proto_uuid *id, co
     char text[PROTO_UUID_TEXT], hold[PROTO_UUID_TEXT];
     proto_uuid_print(id, text);
     proto_uuid_print(&c->id, hold);
-    (void)fprintf(t->load->record, "%s,%s,%s,%" PRIu64 ",%" PRId64 ",%s,%" PRIu32 "\n", text, kind,
-                  proto_code_name(a->result->code), a->index, amount, hold, a->ordinal);
+    (void)fprintf(t->load->record, "%s,%s,%s,%" PRIu64 ",%" PRId64 ",%s,%" PRIu32 ",%d\n", text,
+                  kind, proto_code_name(a->result->code), a->index, amount, hold, a->ordinal,
+                  (a->result->flags & PROTO_FLAG_DUPLICATE) != 0);
 }
 
 /* ---- a cycle's steps ---- */

@@ -25,15 +25,15 @@ static int fail(const char *what, const char *why)
     return BENCH_FAILED;
 }
 
-/* The operator's token presented: from a file or the environment. */
-static int read_token(const struct bench_options *o, struct proto_hash *cred)
+/* SHA-256 of the operator's token: from --token-file, the environment or the configuration. */
+static int read_token(const char *path, struct proto_hash *cred)
 {
     char text[256] = "";
     const char *given = getenv("HOLDFAST_ADMIN_TOKEN");
-    if (o->token_file) {
-        FILE *f = fopen(o->token_file, "re");
+    if (path) {
+        FILE *f = fopen(path, "re");
         if (!f)
-            return fail(o->token_file, strerror(errno));
+            return fail(path, strerror(errno));
         size_t n = fread(text, 1, sizeof text - 1, f);
         (void)fclose(f);
         text[n] = '\0';
@@ -42,13 +42,15 @@ static int read_token(const struct bench_options *o, struct proto_hash *cred)
         (void)snprintf(text, sizeof text, "%s", given);
     }
     if (!*text)
-        return fail("operator token", "none: --token-file or HOLDFAST_ADMIN_TOKEN");
+        return fail("operator token",
+                    "none: --token-file, HOLDFAST_ADMIN_TOKEN or [operator] token_file");
     proto_key_hash(proto_str_of(text), cred);
     return 0;
 }
 
 struct ledger_run {
     struct ledger_conf conf;
+    char *token_file; /* of the configuration; NULL: none */
     struct population population;
     struct cycle_load load;
 };
@@ -58,7 +60,10 @@ static int prepare(struct ledger_run *run, const struct bench_options *o)
     struct proto_hash cred = {{0}};
     char error[256];
     struct link_client *c;
-    if (!o->reuse && read_token(o, &cred) != 0)
+    const char *token = o->token_file;
+    if (!token && !getenv("HOLDFAST_ADMIN_TOKEN"))
+        token = run->token_file;
+    if (!o->reuse && read_token(token, &cred) != 0)
         return BENCH_FAILED;
     struct link_config link = run->load.link;
     link.in_flight = o->in_flight;
@@ -180,7 +185,7 @@ static int with_conf(struct ledger_run *run, const struct bench_options *o)
         run->load.record = fopen(o->record, "we");
         if (!run->load.record)
             return fail(o->record, strerror(errno));
-        (void)fputs("id,kind,code,index,amount_nanos,hold,ordinal\n", run->load.record);
+        (void)fputs("id,kind,code,index,amount_nanos,hold,ordinal,duplicate\n", run->load.record);
     }
     rv = measure(run, o);
     if (run->load.record && fclose(run->load.record) != 0)
@@ -199,11 +204,14 @@ int bench_ledger(const struct bench_options *o)
     if (base_conf_load(&conf, o->config, error) != 0)
         return fail("configuration", error);
     int rv = ledger_conf_read(&run.conf, conf, error);
+    if (rv == 0)
+        rv = base_conf_path_of(conf, "operator", "token_file", false, &run.token_file, error);
     base_conf_free(conf);
     if (rv)
         rv = fail("configuration", error);
     else
         rv = with_conf(&run, o);
     ledger_conf_close(&run.conf);
+    free(run.token_file);
     return rv;
 }

@@ -115,12 +115,15 @@ static void print_tail(const struct replay *r)
     if (f->tail_replaced)
         (void)puts("tail     a new leader replaced entries while they were read; run again for it");
     else if (f->last.index > f->applied.index)
-        (void)printf("tail     entries %" PRIu64 " to %" PRIu64 " are later than the state's last "
-                     "checkpoint:\n         executed, not compared with anything%s\n"
+        (void)printf("tail     entries %" PRIu64 " to %" PRIu64
+                     " are later than the state's checkpoint; executed too\n"
                      "         chain %" PRIu64 ":%s\n",
-                     f->applied.index + 1, f->last.index,
-                     f->confirmed > f->applied.index ? " but the heads named in them or given" : "",
-                     f->last.index, hash_text(&f->last.chain, hash));
+                     f->applied.index + 1, f->last.index, f->last.index,
+                     hash_text(&f->last.chain, hash));
+    if (f->confirmed > f->applied.index)
+        (void)printf("         confirmed up to %" PRIu64
+                     " by chains in later entries or the head given\n",
+                     f->confirmed);
 }
 
 static void print_result(const struct replay *r)
