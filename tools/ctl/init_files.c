@@ -81,7 +81,7 @@ static void put_provider(FILE *f, const struct init_plan *p)
         fprintf(f, "api_key_env = %s\n", p->provider_key_env);
     if (p->trust_cost)
         fprintf(f, "; its own cost field is what is charged, where it sends one\n"
-                   "trust_cost = yes\n");
+                   "trust_cost = true\n");
     fprintf(f,
             "\n"
             "; Which provider serves which model; * takes every other one.\n"
