@@ -156,15 +156,18 @@ void link_channel_redial(struct link_channel *c, unsigned node)
         base_log(BASE_LOG_ERROR, "ledger node cannot be dialled", BASE_S("cause", error), NULL);
 }
 
+void link_channel_cancel(struct link_channel *c, unsigned node)
+{
+    for (unsigned i = 0; i < c->n_slots; i++)
+        if (c->slot[i].busy && c->slot[i].node == node)
+            nng_aio_cancel(c->slot[i].aio);
+}
+
 void link_channel_tend(struct link_channel *c)
 {
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        if (!atomic_exchange(&c->node[i].gone, false))
-            continue;
-        for (unsigned k = 0; k < c->n_slots; k++)
-            if (c->slot[k].busy && c->slot[k].node == i)
-                nng_aio_cancel(c->slot[k].aio);
-    }
+    for (unsigned i = 0; i < c->n_nodes; i++)
+        if (atomic_exchange(&c->node[i].gone, false))
+            link_channel_cancel(c, i);
 }
 
 static int node_open(struct link_channel *c, unsigned i, char error[256])

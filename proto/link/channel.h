@@ -51,6 +51,8 @@ void link_channel_redial(struct link_channel *c, unsigned node);
 /* Ends what still waits to be sent over connections that are gone: REQ would keep it for the next
  * connection to the same node. */
 void link_channel_tend(struct link_channel *c);
+/* Ends all requests under way to the node; they arrive as lost or not sent. */
+void link_channel_cancel(struct link_channel *c, unsigned node);
 /* Takes the message on success. The slot must be idle. 0, or -ENOMEM. */
 __attribute__((warn_unused_result)) int link_channel_send(struct link_channel *c, unsigned slot,
                                                           unsigned node, nng_msg *m,

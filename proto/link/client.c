@@ -237,8 +237,8 @@ void link_client_free(struct link_client *c)
 
 /* ---- calls ---- */
 
-static struct link_item *item_new(enum link_kind kind, unsigned timeout_ms, link_done *done,
-                                  void *arg, const void *bytes, size_t n)
+struct link_item *link_item_new(enum link_kind kind, unsigned timeout_ms, link_done *done,
+                                void *arg, const void *bytes, size_t n)
 {
     struct link_item *item = malloc(sizeof *item + n);
     if (!item)
@@ -273,7 +273,7 @@ int link_client_submit(struct link_client *c, const struct proto_command *comman
     struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
     if (!proto_command_put(&w, command))
         return w.full ? -EMSGSIZE : -EINVAL;
-    struct link_item *item = item_new(LINK_COMMAND, timeout_ms, done, arg, bytes, w.n);
+    struct link_item *item = link_item_new(LINK_COMMAND, timeout_ms, done, arg, bytes, w.n);
     if (!item)
         return -ENOMEM;
     item->urgent = urgent;
@@ -290,7 +290,7 @@ int link_client_query(struct link_client *c, const struct proto_query *query, bo
     struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
     if (!proto_query_put(&w, query))
         return w.full ? -EMSGSIZE : -EINVAL;
-    struct link_item *item = item_new(LINK_QUERY, timeout_ms, done, arg, bytes, w.n);
+    struct link_item *item = link_item_new(LINK_QUERY, timeout_ms, done, arg, bytes, w.n);
     if (!item)
         return -ENOMEM;
     item->stale = stale;
@@ -308,7 +308,7 @@ int link_client_status(struct link_client *c, uint32_t id, unsigned timeout_ms, 
         return -EINVAL;
     if (link_client_queued(c) >= LINK_QUEUED_MAX)
         return -EBUSY;
-    struct link_item *item = item_new(LINK_STATUS, timeout_ms, done, arg, NULL, 0);
+    struct link_item *item = link_item_new(LINK_STATUS, timeout_ms, done, arg, NULL, 0);
     if (!item)
         return -ENOMEM;
     item->node = node;
@@ -326,8 +326,11 @@ int link_client_run(struct link_client *c)
     while (link_channel_take(c->channel, &arrival))
         link_arrived(c, &arrival, now);
     expire_all(c, now);
-    uint64_t at = link_dispatch(c, now);
+    link_doubt(c, now);
+    uint64_t at = link_dispatch(c, now), doubt = link_doubt_at(c);
     c->running = false;
+    if (doubt < at)
+        at = doubt;
     if (c->earliest_ms < at)
         at = c->earliest_ms;
     if (at == UINT64_MAX)

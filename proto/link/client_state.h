@@ -19,6 +19,8 @@ enum {
     LINK_BACKOFF_MAX_MS = 200,
     LINK_REQUEST_BYTES = 256 * 1024, /* of the commands merged into one request */
     LINK_REDIAL_MS = 2000,           /* without a connection or an answer to what timed out */
+    LINK_DOUBT_MS = 300, /* without a reply of the leader: another node is asked who leads */
+    LINK_PROBE_TIMEOUT_MS = 500,
     LINK_HINTS_MAX = 2, /* leader hints followed at once; then with a pause, so no ping-pong */
 };
 
@@ -48,6 +50,7 @@ struct link_attempt {
     bool busy;
     unsigned node;
     unsigned n;
+    uint64_t sent_ms;
     struct link_item **items; /* NULL where the deadline came first */
 };
 
@@ -67,6 +70,8 @@ struct link_client {
     unsigned commands_under_way;
     int leader;             /* index, -1: not known */
     unsigned rotor;         /* who is asked next where any may be */
+    bool probing;           /* a doubt is being settled */
+    uint64_t probe_ms;      /* no further one before */
     unsigned failures;      /* attempts in a row without an answer */
     unsigned hints;         /* leader hints in a row without an answer */
     uint64_t not_before_ms; /* of commands */
@@ -81,6 +86,11 @@ void link_queue_push(struct link_queue *q, struct link_item *item);
 void link_queue_push_front(struct link_queue *q, struct link_item *item);
 void link_queue_remove(struct link_queue *q, struct link_item *item);
 
+/* NULL: no memory. */
+struct link_item *link_item_new(enum link_kind kind, unsigned timeout_ms, link_done *done,
+                                void *arg, const void *bytes, size_t n);
+int link_index_of(const struct link_client *c, uint32_t id); /* -1: not in the configuration */
+
 /* Calls done and frees. */
 void link_complete(struct link_item *item, const struct link_answer *answer);
 /* Ends it without an answer: unknown where an attempt may have reached the log. */
@@ -93,6 +103,10 @@ uint64_t link_pause_until(struct link_client *c, uint64_t now_ms);
 void link_tend_nodes(struct link_client *c, uint64_t now_ms);
 /* An attempt on the node timed out. */
 void link_silent(struct link_client *c, unsigned node, uint64_t now_ms);
+
+/* A leader that is silent may be hung or cut off: asks another node, and follows what it says. */
+void link_doubt(struct link_client *c, uint64_t now_ms);
+uint64_t link_doubt_at(const struct link_client *c); /* absolute; UINT64_MAX: no doubt */
 
 /* Sends what may go out now. Returns when to try again (absolute; UINT64_MAX: on the next event).
  */

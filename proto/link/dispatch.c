@@ -61,7 +61,7 @@ static nng_msg *request(const struct link_client *c, const struct link_attempt *
 
 /* false: no memory; the attempt is as before. */
 static bool start(struct link_client *c, int slot, unsigned node, enum proto_request_kind kind,
-                  bool stale)
+                  bool stale, uint64_t now_ms)
 {
     struct link_attempt *a = &c->attempt[slot];
     nng_msg *m = request(c, a, kind, stale);
@@ -73,6 +73,7 @@ static bool start(struct link_client *c, int slot, unsigned node, enum proto_req
     }
     a->busy = true;
     a->node = node;
+    a->sent_ms = now_ms;
     return true;
 }
 
@@ -116,7 +117,7 @@ static void send_commands(struct link_client *c, uint64_t now_ms)
         a->n = 0;
         fill(a, &c->urgent, &bytes);
         fill(a, &c->normal, &bytes);
-        if (!start(c, slot, (unsigned)node, PROTO_REQUEST_COMMANDS, false)) {
+        if (!start(c, slot, (unsigned)node, PROTO_REQUEST_COMMANDS, false, now_ms)) {
             unfill(c, a);
             c->not_before_ms = now_ms + LINK_BACKOFF_MIN_MS;
             return;
@@ -149,7 +150,7 @@ static void send_others(struct link_client *c, uint64_t now_ms)
         bool status = item->kind == LINK_STATUS;
         link_queue_remove(&c->others, item);
         if (!start(c, slot, (unsigned)node, status ? PROTO_REQUEST_STATUS : PROTO_REQUEST_QUERY,
-                   item->stale)) {
+                   item->stale, now_ms)) {
             item->not_before_ms = now_ms + LINK_BACKOFF_MIN_MS;
             link_queue_push(&c->others, item);
             return;

@@ -5,7 +5,7 @@
 
 /* ---- learning who leads ---- */
 
-static int index_of(const struct link_client *c, uint32_t id)
+int link_index_of(const struct link_client *c, uint32_t id)
 {
     for (unsigned i = 0; i < c->n_nodes; i++)
         if (id != 0 && c->nodes[i].id == id)
@@ -34,7 +34,7 @@ static uint64_t look_elsewhere(struct link_client *c, unsigned node, uint64_t no
  * round in circles. Returns when the next attempt may start. */
 static uint64_t follow(struct link_client *c, unsigned node, uint32_t leader_id, uint64_t now_ms)
 {
-    int leader = index_of(c, leader_id);
+    int leader = link_index_of(c, leader_id);
     if (leader < 0 || leader == (int)node || !link_channel_connected(c->channel, (unsigned)leader))
         return look_elsewhere(c, node, now_ms);
     c->leader = leader;
@@ -195,7 +195,7 @@ static void on_done(struct link_client *c, struct link_attempt *a, struct reply 
         if (commands)
             leads(c, a->node);
         else if (c->leader < 0)
-            c->leader = index_of(c, p->head.leader);
+            c->leader = link_index_of(c, p->head.leader);
         return;
     }
     note(c, a->node, "reply cannot be read", proto_str_of(p->r.error ? p->r.error : ""));

@@ -66,7 +66,7 @@ static void remember(struct fake *f, struct proto_reader *r, uint32_t n)
     pthread_mutex_unlock(&f->mutex);
 }
 
-static void answer(struct fake *f, const struct step *step, uint32_t n)
+static void answer(struct fake *f, const struct step *step, unsigned kind, uint32_t n)
 {
     static const struct proto_result ok = {.code = PROTO_OK};
     uint8_t buf[64 * 1024], bytes[PROTO_RESULT_MAX];
@@ -78,7 +78,15 @@ static void answer(struct fake *f, const struct step *step, uint32_t n)
                                           .retry_ms = 5};
     CHECK(proto_result_put(&result, &ok));
     uint32_t items = step->status == PROTO_REPLY_done ? n : 0;
-    proto_reply_begin(&w, &head, items);
+    if (kind == PROTO_REQUEST_STATUS) {
+        const struct proto_node_status status = {.id = f->id, .leader = step->leader};
+        const struct proto_reply_head done = {.version = PROTO_FRAME_VERSION};
+        proto_reply_begin(&w, &done, 1);
+        proto_node_status_put(&w, &status);
+        items = 0;
+    } else {
+        proto_reply_begin(&w, &head, items);
+    }
     for (uint32_t i = 0; i < items; i++) {
         const struct proto_reply_item item = {
             .index = 7, .ordinal = i, .result = {(const char *)bytes, (uint32_t)result.n}};
@@ -103,7 +111,7 @@ static void *serve(void *arg)
         if (step->status == GARBAGE)
             (void)nng_send(f->socket, (char[]){'?'}, 1, 0);
         else if (step->status != SILENT)
-            answer(f, step, n);
+            answer(f, step, h.kind, n);
         nng_msg_free(m);
     }
     return NULL;
@@ -128,11 +136,14 @@ static void node_stop(struct fake *f)
     (void)pthread_join(f->thread, NULL);
 }
 
+static unsigned attempt_ms = 100; /* of the worlds made from now on */
+
 static struct world *world_new(const struct step *one, unsigned n_one, const struct step *two,
                                unsigned n_two)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct link_config config = {.n_nodes = NODES, .request_timeout_ms = 100, .in_flight = 2};
+    struct link_config config = {
+        .n_nodes = NODES, .request_timeout_ms = attempt_ms, .in_flight = 2};
     char error[256];
     assert_non_null(w);
     worlds++;
@@ -309,6 +320,27 @@ static void F1_settlements_go_before_reserves(void **state)
     world_free(w);
 }
 
+/* Node 1 led and hangs: node 2 says that it leads now. Attempts time out only after ten seconds. */
+static void F43_a_silent_leader_is_doubted(void **state)
+{
+    (void)state;
+    attempt_ms = WAIT_MS;
+    const struct step hangs[] = {{PROTO_REPLY_done, 1}, {SILENT, 0}};
+    struct world *w = world_new(hangs, 2, (struct step[]){{PROTO_REPLY_not_leader, 1}}, 1);
+    struct outcome o;
+    submit(w, &o, WAIT_MS, false);
+    assert_true(link_client_wait(w->client, &o.done, WAIT_MS));
+    assert_int_equal(o.node, 1);
+    script(&w->node[1], (struct step[]){{PROTO_REPLY_done, 2}}, 1);
+    struct proto_uuid id = submit(w, &o, 4 * WAIT_MS, false);
+    assert_true(link_client_wait(w->client, &o.done, WAIT_MS / 2));
+    assert_int_equal(o.outcome, LINK_ANSWERED);
+    assert_int_equal(o.node, 2);
+    assert_true(saw(&w->node[0], &id) && saw(&w->node[1], &id));
+    attempt_ms = 100;
+    world_free(w);
+}
+
 static void F43_a_refused_frame_is_not_retried(void **state)
 {
     (void)state;
@@ -363,6 +395,7 @@ int main(void)
         cmocka_unit_test(F43_busy_is_asked_again_at_the_same_node),
         cmocka_unit_test(F43_the_other_node_answers_when_one_is_gone),
         cmocka_unit_test(F1_settlements_go_before_reserves),
+        cmocka_unit_test(F43_a_silent_leader_is_doubted),
         cmocka_unit_test(F43_a_refused_frame_is_not_retried),
         cmocka_unit_test(F31_free_completes_everything),
         cmocka_unit_test(F43_ids_carry_their_time),
