@@ -55,7 +55,7 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
     struct connection *c = p->data;
     struct plain *t = c->t;
     (void)at, (void)n;
-    if (c->measured) {
+    if (c->measured && p->status_code / 100 == 2) {
         if (c->chunk_ns == 0)
             histogram_add(&t->f->latency[HTTP_FIRST], t->now_ns - c->due_ns);
         else if (t->now_ns > c->chunk_ns)

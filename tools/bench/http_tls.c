@@ -31,8 +31,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct call *c = arg;
     uint64_t now = load_now_ns();
+    long status = 0;
     (void)p;
-    if (c->measured) {
+    if (c->measured)
+        (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status / 100 == 2) {
         if (c->chunk_ns == 0)
             histogram_add(&c->t->f->latency[HTTP_FIRST], now - c->due_ns);
         else
