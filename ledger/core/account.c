@@ -92,6 +92,25 @@ void core_transfer(struct core_machine *m, const struct proto_uuid *org_id, stru
     m->observer.on_transfer(m->observer.ctx, &t);
 }
 
+static int check_org(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
+{
+    const struct core_org *org = value;
+    int64_t sum = 0;
+    if (*(const uint8_t *)key != CORE_TABLE_org || vlen != sizeof *org)
+        return 0;
+    for (unsigned a = 0; a < CORE_ACCOUNTS; a++)
+        sum = (int64_t)((uint64_t)sum + (uint64_t)org->account[a]); /* may pass int64 on its way */
+    if (sum == 0 && core_org_drift(org) == 0)
+        return 0;
+    memcpy(ctx, (const uint8_t *)key + 1, klen - 1);
+    return 1;
+}
+
+bool core_machine_balanced(struct core_machine *m, struct proto_uuid *org)
+{
+    return core_overlay_visit(&m->overlay, check_org, org) == 0;
+}
+
 void core_result_balances(struct core_call *x)
 {
     const int64_t *a = x->org->account;

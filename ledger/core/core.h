@@ -199,5 +199,8 @@ struct core_balances {
 __attribute__((warn_unused_result)) int core_machine_balances(struct core_machine *m,
                                                               const struct proto_uuid *org,
                                                               struct core_balances *out);
+/* Looks at every org in memory: its accounts sum to 0 (F5), and available + promo + held is its sum
+ * of transactions (F4). False: *org is one that fails. */
+bool core_machine_balanced(struct core_machine *m, struct proto_uuid *org);
 
 #endif

@@ -250,8 +250,8 @@ static void move_chain(struct core_machine *m, const struct proto_hash *root)
         m->kept_from = m->at.index - CORE_CHAIN_KEPT + 1;
 }
 
-/* The batch's header goes into the entry's own leaf: a stamp behind the clock, or a leader's chain of
- * an earlier index, changes no result and must not be changed unseen either. */
+/* The batch's header goes into the entry's own leaf: a stamp behind the clock, or a leader's chain
+ * of an earlier index, changes no result and must not be changed unseen either. */
 static void hash_header(struct proto_sha256 *tail, const struct proto_batch_header *header)
 {
     uint8_t bytes[PROTO_BATCH_HEADER_MAX];

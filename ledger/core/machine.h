@@ -91,7 +91,7 @@ void core_execute(struct core_machine *m, struct core_call *x);
 /* Refuses with the empty shape. */
 static inline void core_refuse(struct core_call *x, enum proto_code code)
 {
-    *x->r = (struct proto_result){.code = code};
+    *x->r = (struct proto_result){.code = (uint16_t)code};
 }
 /* Values that no state can make good: OK, MALFORMED, AMOUNT_INVALID. (check.c) */
 enum proto_code core_check_values(const struct proto_command *c);

@@ -241,9 +241,11 @@ UNUSED static struct core_balances balances(struct rig *g)
 {
     struct core_balances b;
     int64_t sum = 0;
+    struct proto_uuid wrong;
+    assert_true(core_machine_balanced(g->m, &wrong));
     assert_int_equal(core_machine_balances(g->m, &g->org, &b), 0);
     for (int i = 0; i < CORE_ACCOUNTS; i++)
-        sum += b.account[i];
+        sum = (int64_t)((uint64_t)sum + (uint64_t)b.account[i]);
     assert_int_equal(sum, 0);
     return b;
 }

@@ -2,6 +2,7 @@
  * Budgets in the core: scopes, windows, modes, parents, and what a refusal names.
  */
 #include "core_rig.h"
+#include "ledger/core/record.h"
 
 enum { HARD = PROTO_MODE_hard_block, DOWN = PROTO_MODE_auto_downgrade };
 
@@ -287,6 +288,60 @@ static void F12_malformed_rules_and_caps(void **state)
     reserve(g, 100, 0, PROTO_QUOTA_EXCEEDED);
 }
 
+/* ---- caps, reached by writing them into the store below ---- */
+static struct map below;
+
+static void restart_over_map(struct rig *g)
+{
+    struct core_position at;
+    core_machine_position(g->m, &at);
+    assert_int_equal(core_machine_changes(g->m, map_set, &below), 0);
+    core_machine_free(g->m);
+    g->config.backing = (struct core_backing){&below, map_get};
+    assert_int_equal(core_machine_new(&g->m, &g->config, &at), 0);
+}
+
+static void *stored(enum core_table table, size_t n)
+{
+    for (size_t b = 0; b < MAP_BUCKETS; b++)
+        for (struct map_entry *e = below.bucket[b]; e; e = e->next)
+            if (e->key[0] == table && e->vlen == n)
+                return e->value;
+    fail_msg("no record of table %d", (int)table);
+    return NULL;
+}
+
+static void F15_beyond_the_cap_names_share_one_counter(void **state)
+{
+    struct rig *g = *state;
+    money(g);
+    budget(g, PROTO_SCOPE_customer, 0, "*", PROTO_WINDOW_daily, USD(2), HARD);
+    assert_int_equal(reserve_for(g, "alice", USD(1)), PROTO_OK);
+    restart_over_map(g);
+    struct core_budget *b = stored(CORE_TABLE_budget, sizeof *b);
+    assert_int_equal(b->instances, 1);
+    b->instances = CORE_INSTANCES_MAX;
+    assert_int_equal(reserve_for(g, "alice", USD(1)), PROTO_OK); /* has her own */
+    assert_int_equal(reserve_for(g, "bob", USD(1)), PROTO_OK);
+    assert_int_equal(reserve_for(g, "carol", USD(1)), PROTO_OK);
+    assert_int_equal(reserve_for(g, "dave", 1), PROTO_BUDGET_IN_FLIGHT);
+    tick(g, DAY); /* a new window counts anew */
+    assert_int_equal(reserve_for(g, "dave", USD(2)), PROTO_OK);
+    assert_int_equal(reserve_for(g, "bob", USD(2)), PROTO_OK);
+    map_clear(&below);
+}
+
+static void F12_open_holds_are_capped(void **state)
+{
+    struct rig *g = *state;
+    restart_over_map(g);
+    struct core_org *o = stored(CORE_TABLE_org, sizeof *o);
+    o->open_holds = CORE_OPEN_HOLDS_MAX - 1;
+    reserve(g, 100, 0, PROTO_OK);
+    reserve(g, 100, 0, PROTO_QUOTA_EXCEEDED);
+    map_clear(&below);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +358,8 @@ int main(void)
         RIG_TEST(F12_overrun_is_counted_beyond_the_limit),
         RIG_TEST(F7_expiry_and_late_settle_move_the_counters),
         RIG_TEST(F12_malformed_rules_and_caps),
+        RIG_TEST(F15_beyond_the_cap_names_share_one_counter),
+        RIG_TEST(F12_open_holds_are_capped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

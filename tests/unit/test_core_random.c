@@ -489,12 +489,49 @@ static void F2_a_failing_store_is_final(void **state)
     }
 }
 
+/* ---- bytes from outside ---- */
+static void F50_flipped_bytes_are_results_not_crashes(void **state)
+{
+    (void)state;
+    struct rig g, source;
+    struct core_outcome out;
+    static uint8_t answer[PROTO_ANSWER_MAX];
+    random_log(&source, 3);
+    rig_begin(&g);
+    rig_open(&g);
+    rig_ready(&g);
+    pay(&g, PROTO_CMD_deposit, USD(100), "");
+    for (size_t i = 0; i < 4000; i++) {
+        const struct log_entry *e = &source.log[6 + rnd(2000)];
+        struct proto_batch b;
+        struct proto_str c;
+        if (!proto_batch_open(&b, e->payload, e->n) || b.n == 0 || !proto_batch_next(&b, &c))
+            continue;
+        uint8_t bytes[2048];
+        assert_true(c.n <= sizeof bytes);
+        memcpy(bytes, c.p, c.n);
+        for (uint64_t flips = rnd(4); flips > 0; flips--)
+            bytes[rnd(c.n)] ^= (uint8_t)(1u << rnd(8));
+        struct proto_str item = {(const char *)bytes, (uint32_t)(rnd(20) ? c.n : rnd(c.n))};
+        g.clock_us += (int64_t)rnd(SECOND);
+        rig_entry(&g, &item, 1, &out);
+        assert_int_equal(core_machine_drift(g.m), 0);
+        struct proto_writer w = proto_writer_over(answer, sizeof answer);
+        assert_int_equal(core_machine_query(g.m, bytes, item.n, &w), 0);
+    }
+    balances(&g);
+    core_machine_free(g.m);
+    core_machine_free(source.m);
+    rig_drop_log(&source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F2_F4_F5_F60_random_commands_match_the_shadow),
         cmocka_unit_test(F44_F50_one_log_one_chain_one_state),
         cmocka_unit_test(F2_a_failing_store_is_final),
+        cmocka_unit_test(F50_flipped_bytes_are_results_not_crashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
