@@ -116,3 +116,19 @@ void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit)
                                                            .prev_log_term = s.last_term,
                                                            .leader_commit = commit};
 }
+
+bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
+                            uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term)
+{
+    if (a->term < term || a->prev_log_index + 1 >= first)
+        return true;
+    uint64_t known = applied - a->prev_log_index;
+    bool reaches = known <= a->n_entries;
+    if (reaches && (*entries)[known - 1].term != applied_term)
+        return false;
+    *entries += reaches ? known : a->n_entries;
+    a->n_entries -= reaches ? (unsigned)known : a->n_entries;
+    a->prev_log_index = applied;
+    a->prev_log_term = applied_term;
+    return true;
+}

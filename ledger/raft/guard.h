@@ -66,4 +66,12 @@ void guard_before_trail(struct raft_message *message, uint64_t first);
  * entry, or it would hear nothing, and elect another. */
 void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
 
+/* 8. Before the trail. Entries in front of its trail look new to the engine: it appends them behind
+ * the last one. All of them are applied here, so the message is made to begin behind what is
+ * applied (index and term): the same promise, with the part we have left out. `term` is our
+ * current one; an older leader's message is turned down by the engine before it looks. False: the
+ * message contradicts what is applied. */
+bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
+                            uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term);
+
 #endif

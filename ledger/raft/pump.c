@@ -186,7 +186,9 @@ static int start(struct pump *p, const struct log_recovered *r)
         return pump_die(p, "no memory for the log's terms");
     p->runs.last = last;
     p->incarnation = r->incarnation;
+    p->first = first;
     p->applied = p->marker = r->applied_index;
+    p->applied_term = r->applied_term;
     p->applied_conf = r->applied_conf;
     p->last_change = r->applied_conf.index;
     if (r->n_confs > 0 && r->confs[r->n_confs - 1].index > p->last_change)

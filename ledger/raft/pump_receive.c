@@ -90,9 +90,14 @@ static int take_piece(struct pump *p, const struct message *m, unsigned from, un
     return pump_step(p, &event, b, &piece, NULL); /* b is the engine's, or in hand, from here on */
 }
 
-static int take_append(struct pump *p, const struct message *m)
+static int take_append(struct pump *p, struct message *m)
 {
-    unsigned n = m->raft.append_entries.n_entries, from = 0;
+    struct raft_append_entries *a = &m->raft.append_entries;
+    if (!guard_begin_at_applied(a, &m->entries, raft_current_term(&p->raft), p->first, p->applied,
+                                p->applied_term))
+        return pump_die(p, "node %llu sends another entry %llu than is applied here",
+                        (unsigned long long)m->head.from, (unsigned long long)p->applied);
+    unsigned n = a->n_entries, from = 0;
     do {
         unsigned to = n;
         if (!(p->config.disable_guards & PUMP_GUARD_SPLIT))
@@ -146,7 +151,7 @@ static int take(struct pump *p, const void *bytes, size_t n)
         pump_seed_needed(p, p->config.id);
         return 0;
     }
-    guard_before_trail(&m->raft, term_runs_first(&p->runs));
+    guard_before_trail(&m->raft, p->first);
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = &m->raft;
     return pump_step(p, &event, NULL, &m->raft, NULL);

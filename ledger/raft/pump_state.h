@@ -52,7 +52,8 @@ struct pump {
     struct term_runs runs; /* the log as the engine sees it, stored or not */
     struct tail tail;
     struct appends appends;
-    uint64_t commit, applied, marker;
+    uint64_t first; /* the engine's trail begins here; all before is applied */
+    uint64_t commit, applied, applied_term, marker;
     struct log_conf applied_conf;
     uint64_t last_change; /* index of the newest configuration in the log */
 

@@ -64,7 +64,11 @@ static int take_entries(struct pump *p, const struct raft_update *u, struct bloc
     }
     CHECK(b);
     size_t skipped = (size_t)(u->entries.batch - p->engine_entries);
-    CHECK(skipped + n <= b->n && b->entry[skipped].index == u->entries.index);
+    if (skipped + n > b->n || b->entry[skipped].index != u->entries.index) {
+        block_unref(b);
+        return pump_die(p, "the engine writes entries that nobody sent, at %llu",
+                        (unsigned long long)u->entries.index);
+    }
     return add_to_log(p, b, b->entry + skipped, n);
 }
 
@@ -187,6 +191,7 @@ static int apply_one(struct pump *p, const struct log_entry *from)
         return pump_die(p, "entry %llu could not be applied: %s", (unsigned long long)e.index,
                         strerror(-rv));
     p->applied = e.index;
+    p->applied_term = e.term;
     return e.kind == ENTRY_CHANGE ? apply_conf(p, &e) : 0;
 }
 

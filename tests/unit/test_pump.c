@@ -358,6 +358,38 @@ static void F43_guard_6_writes_that_will_be_overwritten_are_not_reported(void **
     assert_int_equal(guard_persisted((struct guard_append){5, 9}, later, 4, 3, 3), 4);
 }
 
+/* Guard 8: entries from before the engine's trail (here: applied are 10, the trail begins at 8). */
+static void F43_guard_8_entries_before_the_trail_are_left_out(void **state)
+{
+    (void)state;
+    struct log_entry e[12];
+    const struct {
+        uint64_t prev, term, want_prev;
+        unsigned n, want_n;
+        bool fits;
+    } cases[] = {
+        {0, 5, 10, 12, 2, true},  /* reaches past what is applied */
+        {3, 5, 10, 2, 0, true},   /* all of it applied */
+        {0, 5, 10, 10, 0, true},  /* just so */
+        {7, 5, 7, 3, 3, true},    /* begins in the trail: the engine's own business */
+        {0, 4, 0, 12, 12, true},  /* an older leader: turned down unseen */
+        {0, 5, 0, 12, 12, false}, /* another entry 10 than was applied */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (unsigned k = 0; k < 12; k++)
+            e[k] =
+                (struct log_entry){.index = cases[i].prev + 1 + k, .term = cases[i].fits ? 3 : 2};
+        struct raft_append_entries a = {
+            .term = cases[i].term, .prev_log_index = cases[i].prev, .n_entries = cases[i].n};
+        struct log_entry *rest = e;
+        assert_int_equal(guard_begin_at_applied(&a, &rest, 5, 8, 10, 3), cases[i].fits);
+        assert_int_equal(a.prev_log_index, cases[i].want_prev);
+        assert_int_equal(a.n_entries, cases[i].want_n);
+        if (a.n_entries > 0)
+            assert_int_equal(rest->index, a.prev_log_index + 1);
+    }
+}
+
 /* A message that node 2 might send to node 1. */
 static int receive_append(uint64_t term, uint64_t prev, uint64_t prev_term,
                           const struct log_entry *e, unsigned n)
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test(F43_foreign_and_overtaken_messages_are_dropped),
         cmocka_unit_test(F43_guard_1_a_stale_reply_is_no_copy),
         cmocka_unit_test(F43_guard_6_writes_that_will_be_overwritten_are_not_reported),
+        cmocka_unit_test(F43_guard_8_entries_before_the_trail_are_left_out),
         cmocka_unit_test(F43_guard_5_configurations_come_first_and_their_loss_restarts),
         cmocka_unit_test(F43_writes_in_hand_are_bounded),
         cmocka_unit_test(F43_a_vote_that_cannot_be_saved_is_final_and_never_sent),
