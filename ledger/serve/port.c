@@ -249,13 +249,6 @@ int serve_port_open(struct serve_port **out, const struct serve_config *config, 
     return 0;
 }
 
-uint16_t serve_port_number(const struct serve_port *p)
-{
-    int port = 0;
-    return nng_listener_get_int(p->listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0 ? (uint16_t)port
-                                                                                 : 0;
-}
-
 void serve_port_stop(struct serve_port *p)
 {
     atomic_store(&p->stopped, true);

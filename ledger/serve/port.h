@@ -15,7 +15,7 @@
 struct serve_config {
     struct proto_uuid cluster;
     uint16_t group;
-    const char *address; /* "host:port" to listen on; port 0: any */
+    const char *address; /* "host:port" to listen on */
     struct link_tls_files tls;
     unsigned contexts;
     void *ctx;
@@ -25,7 +25,6 @@ struct serve_config {
 
 __attribute__((warn_unused_result)) int
 serve_port_open(struct serve_port **out, const struct serve_config *config, char error[256]);
-uint16_t serve_port_number(const struct serve_port *p);
 /* An answered context takes no further request. Those that still receive may call on_request until
  * serve_port_close. */
 void serve_port_stop(struct serve_port *p);
