@@ -8,25 +8,30 @@
 
 #include <string.h>
 
-static int append_in_hand(struct pump *p, struct block *b, const struct log_entry *e, unsigned n)
+/* The reference to b moves into the ring, whatever happens next: pump_free finds it there. */
+static int take_in_hand(struct pump *p, struct block *b, const struct log_entry *e, unsigned n)
 {
     struct appends *a = &p->appends;
-    if (a->n == PUMP_APPENDS_MAX)
+    if (a->n == PUMP_APPENDS_MAX) {
+        block_unref(b);
         return pump_die(p, "more log writes in hand than %d", PUMP_APPENDS_MAX);
+    }
     unsigned at = (a->head + a->n++) % PUMP_APPENDS_MAX;
     a->range[at] = (struct guard_append){e[0].index, e[n - 1].index};
-    a->block[at] = b; /* takes over the caller's reference */
+    a->block[at] = b;
     a->payload[at] = 0;
     for (unsigned i = 0; i < n; i++)
         a->payload[at] += e[i].len;
     a->bytes += a->payload[at];
-    int rv = p->io.append(p->io.ctx, e, n);
-    return rv ? pump_die(p, "the log took no entries: %s", strerror(-rv)) : 0;
+    return 0;
 }
 
 static int add_to_log(struct pump *p, struct block *b, const struct log_entry *e, unsigned n)
 {
     uint64_t first = e[0].index;
+    int rv = take_in_hand(p, b, e, n);
+    if (rv)
+        return rv;
     if (first <= p->applied || first > p->runs.last + 1)
         return pump_die(p, "the engine writes entry %llu; the log holds %llu, applied are %llu",
                         (unsigned long long)first, (unsigned long long)p->runs.last,
@@ -46,7 +51,8 @@ static int add_to_log(struct pump *p, struct block *b, const struct log_entry *e
         if (e[i].kind == ENTRY_CHANGE)
             p->last_change = e[i].index;
     }
-    return append_in_hand(p, b, e, n);
+    rv = p->io.append(p->io.ctx, e, n);
+    return rv ? pump_die(p, "the log took no entries: %s", strerror(-rv)) : 0;
 }
 
 /* The engine kept the entries of the event (or a tail of them), or made a barrier of its own. */
@@ -70,6 +76,17 @@ static int take_entries(struct pump *p, const struct raft_update *u, struct bloc
                         (unsigned long long)u->entries.index);
     }
     return add_to_log(p, b, b->entry + skipped, n);
+}
+
+/* They are ours once the engine has kept them, also when the step ends early. */
+static void drop_entries(struct pump *p, const struct raft_update *u, struct block *b)
+{
+    if (!(u->flags & (RAFT_UPDATE_ENTRIES)))
+        return;
+    if (u->entries.batch == &p->raft.barrier)
+        raft_free(p->raft.barrier.batch);
+    else
+        block_unref(b);
 }
 
 static enum pump_role role_of(const struct pump *p)
@@ -123,10 +140,12 @@ int pump_step(struct pump *p, struct raft_event *event, struct block *block,
 
     if (u.flags & (RAFT_UPDATE_CURRENT_TERM | RAFT_UPDATE_VOTED_FOR)) {
         rv = p->io.save_term(p->io.ctx, raft_current_term(&p->raft), raft_voted_for(&p->raft));
-        if (rv)
+        if (rv) {
+            drop_entries(p, &u, block);
             return pump_die(p, "term and vote could not be saved: %s", strerror(-rv));
+        }
     }
-    if (u.flags & (RAFT_UPDATE_SNAPSHOT))
+    if (u.flags & (RAFT_UPDATE_SNAPSHOT)) /* never with entries */
         return pump_die(p, "the engine installs a snapshot that nobody sent");
     if (u.flags & (RAFT_UPDATE_ENTRIES)) {
         rv = take_entries(p, &u, block);
