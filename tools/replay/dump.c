@@ -106,16 +106,17 @@ void dump_transfer_head(bool with_org)
 }
 
 static void print_json(const struct core_transfer *t, const char *org, const char *ref,
-                       const char *time)
+                       const char *time, bool confirmed)
 {
     (void)printf("{\"transaction\":\"%" PRIu64 ":%" PRIu32 "\",\"time\":\"%s\",\"org\":\"%s\","
                  "\"kind\":\"%s\",\"from\":\"%s\",\"to\":\"%s\",\"amount_nanos\":%" PRId64
-                 ",\"ref\":\"%s\"}\n",
+                 ",\"ref\":\"%s\",\"confirmed\":%s}\n",
                  t->index, t->ordinal, time, org, core_transfer_kind_name(t->kind),
-                 core_account_name(t->from), core_account_name(t->to), t->amount, ref);
+                 core_account_name(t->from), core_account_name(t->to), t->amount, ref,
+                 confirmed ? "true" : "false");
 }
 
-void dump_transfer(const struct core_transfer *t, bool json, bool with_org)
+void dump_transfer(const struct core_transfer *t, bool json, bool with_org, bool confirmed)
 {
     char org[PROTO_UUID_TEXT], ref[PROTO_UUID_TEXT], time[40], amount[PROTO_MONEY_TEXT_MAX];
     struct proto_text w = proto_text_over(time, sizeof time);
@@ -123,11 +124,12 @@ void dump_transfer(const struct core_transfer *t, bool json, bool with_org)
     proto_uuid_print(&t->org, org);
     proto_uuid_print(&t->ref, ref);
     if (json) {
-        print_json(t, org, ref, time);
+        print_json(t, org, ref, time, confirmed);
         return;
     }
     (void)proto_money_print(t->amount, amount);
-    (void)printf("%-10" PRIu64 " %s %s%s%-10s %-9s %-9s %16s  %s\n", t->index, time,
+    (void)printf("%-10" PRIu64 " %s %s%s%-10s %-9s %-9s %16s  %s%s\n", t->index, time,
                  with_org ? org : "", with_org ? " " : "", core_transfer_kind_name(t->kind),
-                 core_account_name(t->from), core_account_name(t->to), amount, ref);
+                 core_account_name(t->from), core_account_name(t->to), amount, ref,
+                 confirmed ? "" : "  tail");
 }

@@ -14,7 +14,7 @@ void dump_result(uint64_t index, uint32_t ordinal, int64_t time_us,
                  const struct proto_command *command, const struct proto_result *result,
                  bool confirmed);
 void dump_transfer_head(bool with_org);
-void dump_transfer(const struct core_transfer *t, bool json, bool with_org);
+void dump_transfer(const struct core_transfer *t, bool json, bool with_org, bool confirmed);
 /* {"command":…,"result":…} of one command, cut to the room there is. */
 void dump_receipt(const struct proto_command *command, const struct proto_result *result,
                   struct proto_text *t);

@@ -267,6 +267,10 @@ void report_json(const struct replay *r)
         f->last.index > f->applied.index ? f->last.index - f->applied.index : 0, f->seconds);
     put_position("applied", &f->applied);
     put_position("last", &f->last);
+    if (r->o->has_at) {
+        char time[40];
+        put_string("at", time_text(r->o->at_us, time));
+    }
     if (r->o->has_receipt && r->verdict.exit == REPLAY_PROVEN)
         (void)printf(",\"receipt\":%s", f->receipt[0] ? f->receipt : "{}");
     int64_t drift = put_orgs(r);

@@ -35,7 +35,7 @@ static void on_transfer(void *ctx, const struct core_transfer *t)
     if (!r->o->transactions || (r->o->has_org && !proto_uuid_eq(&r->o->org, &t->org)) ||
         (r->o->has_at && t->time_us > r->o->at_us))
         return;
-    dump_transfer(t, r->o->json, !r->o->has_org);
+    dump_transfer(t, r->o->json, !r->o->has_org, !r->tail);
 }
 
 static void on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us,
