@@ -108,6 +108,8 @@ int main(int argc, char **argv)
     while (waitpid(child, &status, 0) < 0)
         if (errno != EINTR)
             return REPLAY_UNUSABLE;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
+        return REPLAY_UNUSABLE; /* nobody reads the report */
     if (WIFSIGNALED(status))
         return judge_death(&o, board, WTERMSIG(status));
     return WIFEXITED(status) ? WEXITSTATUS(status) : REPLAY_UNUSABLE;
