@@ -38,7 +38,9 @@ static int read_edge(struct base_conf *conf, struct edge_config *c, char *error)
                                   "expected 1 to %d characters a-z, 0-9 and '-'", EDGE_PREFIX_MAX);
         snprintf(c->prefix, sizeof c->prefix, "%s", prefix);
     }
-    int rc = base_conf_address(conf, "edge", "listen", c->host, sizeof c->host, &c->port, error);
+    int rc = 0;
+    if (base_conf_get(conf, "edge", "listen") != NULL)
+        rc = base_conf_address(conf, "edge", "listen", c->host, sizeof c->host, &c->port, error);
     if (rc == 0)
         rc = base_conf_int(conf, "edge", "workers", 0, EDGE_WORKERS_MAX, &c->workers, error);
     if (rc == 0)

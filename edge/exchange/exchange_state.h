@@ -81,7 +81,7 @@ struct edge_exchange {
     struct edge_sse sse;
     struct base_buf out;    /* of a stream: what one turn passes on */
     struct base_buf answer; /* buffered, with the fields that go with it */
-    char content_type[128], request_id[128], retry_after[32];
+    char content_type[128], content_encoding[32], request_id[128], retry_after[32];
     /* the end of the hold */
     struct edge_settlement *settlement;
     uint64_t wait_until_ms;

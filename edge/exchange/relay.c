@@ -33,6 +33,7 @@ static void begin_stream(struct edge_exchange *x)
     proto_uuid_print(&x->hold, hold);
     const struct edge_http_header headers[] = {
         {"content-type", upstream_field(x->up, "content-type")},
+        {"content-encoding", upstream_field(x->up, "content-encoding")},
         {"cache-control", "no-cache"},
         {"x-request-id", upstream_field(x->up, "x-request-id")},
         {"openai-processing-ms", upstream_field(x->up, "openai-processing-ms")},
@@ -56,6 +57,7 @@ void exchange_relay_begin(struct edge_exchange *x)
     const char *type = upstream_field(x->up, "content-type");
     x->status = x->up->status;
     copy_field(x, "content-type", x->content_type, sizeof x->content_type);
+    copy_field(x, "content-encoding", x->content_encoding, sizeof x->content_encoding);
     copy_field(x, "x-request-id", x->request_id, sizeof x->request_id);
     copy_field(x, "retry-after", x->retry_after, sizeof x->retry_after);
     if (x->status >= 300) {
