@@ -151,12 +151,16 @@ int env_open(MDB_env **out, const char *dir, enum env_mode mode, uint64_t map_by
         mdb_env_close(env);
         return env_fail(why, rv, "open", dir);
     }
-    if (mode == ENV_WRITE) { /* slots of readers that died keep pages from being reused */
-        int dead;
-        (void)mdb_reader_check(env, &dead);
-    }
+    if (mode == ENV_WRITE)
+        env_sweep_readers(env);
     *out = env;
     return 0;
+}
+
+void env_sweep_readers(MDB_env *env)
+{
+    int dead;
+    (void)mdb_reader_check(env, &dead);
 }
 
 uint64_t env_used_bytes(MDB_env *env)

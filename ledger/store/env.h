@@ -20,6 +20,9 @@ enum env_mode {
 __attribute__((warn_unused_result)) int env_open(MDB_env **out, const char *dir, enum env_mode mode,
                                                  uint64_t map_bytes, unsigned tables,
                                                  struct store_why *why);
+/* Frees the slots of readers that died (a killed tool): pages they saw would never be reused. Cheap:
+ * before every write transaction. */
+void env_sweep_readers(MDB_env *env);
 /* Size of the used part of the file. */
 uint64_t env_used_bytes(MDB_env *env);
 /* "what: LMDB's words", and the negative errno that fits. */

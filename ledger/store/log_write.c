@@ -40,6 +40,7 @@ static int begin(struct writing *w, struct store_why *why)
 {
     if (w->txn)
         return 0;
+    env_sweep_readers(tail(w->store)->env);
     int rv = mdb_txn_begin(tail(w->store)->env, NULL, 0, &w->txn);
     if (rv) {
         w->txn = NULL;

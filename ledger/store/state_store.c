@@ -227,6 +227,7 @@ int state_store_write(struct state_store *s, const struct state_changes *c,
                       const struct state_meta *meta, struct store_why *why)
 {
     CHECK(s->mode == STATE_STORE_WRITE);
+    env_sweep_readers(s->env);
     MDB_txn *txn;
     int rv = mdb_txn_begin(s->env, NULL, 0, &txn);
     if (rv)
