@@ -150,6 +150,70 @@ static void F28_usage_of_groq_and_service_tier(void **state)
     assert_false(edge_api_chat.event(&call, &m, last, strlen(last)));
 }
 
+/* ---- the usages that others price (pydantic/genai-prices) ---- */
+
+static int64_t number(yyjson_val *object, const char *name)
+{
+    int64_t n = 0;
+    edge_json_count(yyjson_obj_get(object, name), &n);
+    return n;
+}
+
+/* True: a body of the API that this file reads. */
+static bool check_case(yyjson_val *row)
+{
+    struct edge_usage u = {0};
+    struct proto_units units;
+    yyjson_val *body = yyjson_obj_get(row, "response_body");
+    yyjson_val *usage = yyjson_obj_get(body, "usage"), *expected = yyjson_obj_get(row, "usage");
+    yyjson_val *flavor = yyjson_obj_get(row, "api_flavor");
+    if ((!yyjson_equals_str(flavor, "chat") && !yyjson_equals_str(flavor, "default")) ||
+        yyjson_obj_get(usage, "prompt_tokens") == NULL)
+        return false;
+    assert_true(edge_usage_read(&u, usage));
+    edge_usage_units(&u, &units);
+    const int64_t *n = units.n;
+    assert_int_equal(n[PROTO_UNIT_cache_read], number(expected, "cache_read_tokens"));
+    assert_int_equal(n[PROTO_UNIT_cache_write], number(expected, "cache_write_tokens"));
+    assert_int_equal(n[PROTO_UNIT_audio_input], number(expected, "input_audio_tokens"));
+    assert_int_equal(n[PROTO_UNIT_input] + n[PROTO_UNIT_cache_read] + n[PROTO_UNIT_cache_write] +
+                         n[PROTO_UNIT_audio_input] + n[PROTO_UNIT_image_input],
+                     number(expected, "input_tokens"));
+    assert_int_equal(n[PROTO_UNIT_reasoning], number(expected, "output_reasoning_tokens"));
+    if (!u.reasoning_apart)
+        assert_int_equal(n[PROTO_UNIT_output] + n[PROTO_UNIT_reasoning] +
+                             n[PROTO_UNIT_audio_output] + n[PROTO_UNIT_image_output],
+                         number(expected, "output_tokens"));
+    return true;
+}
+
+static void F8_usages_of_real_providers(void **state)
+{
+    (void)state;
+    const char *shared = getenv("HOLDFAST_SHARED");
+    char path[512], *line = NULL;
+    size_t cap = 0;
+    unsigned checked = 0;
+    snprintf(path, sizeof path, "%s/data/prices/genai_prices_usages.jsonl",
+             shared != NULL ? shared : "../shared");
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        print_message("no %s: skipped\n", path);
+        skip();
+    }
+    for (ssize_t n; (n = getline(&line, &cap, f)) > 0;) {
+        const char *why;
+        size_t at;
+        yyjson_doc *doc = edge_json_read(line, (size_t)n, &why, &at);
+        assert_non_null(doc);
+        checked += check_case(yyjson_doc_get_root(doc));
+        yyjson_doc_free(doc);
+    }
+    free(line);
+    fclose(f);
+    assert_true(checked >= 200);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +223,7 @@ int main(void)
         cmocka_unit_test(F8_costs_of_a_provider_are_exact),
         cmocka_unit_test(F28_text_is_counted_for_estimates),
         cmocka_unit_test(F28_usage_of_groq_and_service_tier),
+        cmocka_unit_test(F8_usages_of_real_providers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
