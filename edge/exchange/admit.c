@@ -124,35 +124,43 @@ static void forestall(struct edge_exchange *x)
     (void)edge_settlement_start(x->ctx->settlements, &r, NULL, NULL);
 }
 
+/* x->error is set: what is said if there are no newer prices. */
 static void on_prices(void *arg, bool ok)
 {
     struct edge_exchange *x = arg;
-    if (ok) {
+    if (ok && edge_prices_version(x->ctx->prices) != x->price_version) {
+        memset(&x->error, 0, sizeof x->error);
         exchange_estimate(x);
-        return;
+    } else {
+        exchange_refuse(x);
     }
-    edge_error_of_ledger(&x->error, LINK_UNAVAILABLE);
-    exchange_refuse(x);
+}
+
+static void retry_with_prices(struct edge_exchange *x)
+{
+    x->retried = true;
+    exchange_move(x, EX_ESTIMATE);
+    x->waiter.call = on_prices;
+    x->waiter.arg = x;
+    edge_prices_wait(x->ctx->prices, &x->waiter);
 }
 
 static void refused(struct edge_exchange *x, const struct link_answer *a)
 {
     unsigned code = a->result->code;
-    if (code == PROTO_STALE_CONFIG && !x->retried && !x->client_gone) {
-        x->retried = true;
-        exchange_move(x, EX_ESTIMATE);
-        x->waiter.call = on_prices;
-        x->waiter.arg = x;
-        edge_prices_wait(x->ctx->prices, &x->waiter);
-        return;
-    }
+    bool priced = (x->flags & PROTO_RESERVE_UNPRICED) == 0;
     edge_error_of_result(&x->error, a->result, a->index);
     if (code == PROTO_STALE_CONFIG) { /* twice: prices are being imported */
         x->error.status = 503;
         x->error.no_retry = false;
         x->error.retry_after_s = 1;
     }
-    bool priced = (x->flags & PROTO_RESERVE_UNPRICED) == 0;
+    /* The model may have been priced a moment ago. */
+    bool old = code == PROTO_STALE_CONFIG || (code == PROTO_MODEL_UNPRICED && !priced);
+    if (old && !x->retried && !x->client_gone) {
+        retry_with_prices(x);
+        return;
+    }
     if (x->call.unbounded != NULL && priced && code == PROTO_MODEL_UNPRICED) {
         edge_error_set(&x->error, 400, "unbounded_request", "unbounded_request",
                        "The cost of this request has no upper bound (%s), and the organisation "
