@@ -54,6 +54,8 @@ static int read_edge(struct base_conf *conf, struct edge_config *c, char *error)
     if (rc == 0)
         rc = base_conf_int(conf, "edge", "max_body", 1024, 1 << 30, &c->max_body, error);
     if (rc == 0)
+        rc = base_conf_bool(conf, "edge", "share_port", &c->share_port, error);
+    if (rc == 0)
         rc = base_conf_bool(conf, "edge", "debug_log", &c->debug_log, error);
     return rc;
 }

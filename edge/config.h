@@ -56,6 +56,7 @@ struct edge_config {
     int64_t drain_timeout_ms;
     int64_t default_max_output;
     int64_t max_body;
+    bool share_port; /* with another process */
     bool debug_log;
     /* [tls] */
     char *tls_cert, *tls_key; /* NULL: plain HTTP */

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -53,10 +55,39 @@ static int fail(const char *error)
     return EXIT_FAILURE;
 }
 
+/* The workers' sockets share their port (SO_REUSEPORT), and would share it with another edge that
+ * somebody forgot, too: refused, unless share_port says that it is meant (a change of versions). */
+static int check_port(const struct edge_config *config, char error[BASE_CONF_ERROR])
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } a;
+    const int on = 1;
+    bool six = strchr(config->host, ':') != NULL;
+    if (config->port == 0 || config->share_port ||
+        (six ? uv_ip6_addr(config->host, config->port, &a.six)
+             : uv_ip4_addr(config->host, config->port, &a.four)) < 0)
+        return 0; /* a bad address is the listener's to name */
+    int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    int rc = bind(fd, &a.any, six ? sizeof a.six : sizeof a.four) < 0 ? -errno : 0;
+    close(fd);
+    if (rc < 0)
+        snprintf(error, BASE_CONF_ERROR, "cannot listen on %s port %u: %s", config->host,
+                 config->port, strerror(-rc));
+    return rc;
+}
+
 static int open_workers(struct edge *edge, char error[BASE_CONF_ERROR])
 {
     const struct edge_config *config = edge->config;
     uint16_t port = config->port;
+    if (check_port(config, error) < 0)
+        return -EADDRINUSE;
     if (config->tls_cert != NULL && edge_http_tls_new(&edge->tls, config->tls_cert, config->tls_key,
                                                       error, BASE_CONF_ERROR) < 0)
         return -EINVAL;

@@ -21,7 +21,7 @@ struct edge_prices {
     struct price_table *active;   /* NULL: none yet */
     struct price_table *incoming; /* being fetched */
     uint32_t after, rows;         /* of the pages so far */
-    bool loaded, answers, again;
+    bool loaded, answers, complained, again;
     TAILQ_HEAD(, edge_prices_waiter) waiters;
     void (*on_closed)(void *arg);
     void *closed_arg;
@@ -53,6 +53,7 @@ static void finish(struct edge_prices *p, bool ok)
 {
     p->fetch = FETCH_IDLE;
     p->answers = ok;
+    p->complained = !ok; /* one line an outage */
     price_table_free(p->incoming);
     p->incoming = NULL;
     bool soon = !ok || p->active == NULL;
@@ -131,7 +132,7 @@ static void on_answer(void *arg, const struct link_answer *a)
 {
     struct edge_prices *p = arg;
     if (a->outcome != LINK_ANSWERED || a->answer == NULL || a->answer->code != PROTO_OK) {
-        if (p->answers || !p->loaded)
+        if (!p->complained)
             base_log(BASE_LOG_WARN, "ledger_check_failed", BASE_S("detail", a->detail), NULL);
         finish(p, false);
     } else if (p->fetch == FETCH_PAGES) {
