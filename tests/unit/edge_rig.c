@@ -222,6 +222,10 @@ struct reply rig_ask(struct rig *rig, const char *path, const char *key, const c
     curl_easy_setopt(e, CURLOPT_HEADERDATA, &t);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, &t);
+    if (rig->bytes_a_second > 0) {
+        curl_easy_setopt(e, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)rig->bytes_a_second);
+        curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 16384L);
+    }
     if (body != NULL) {
         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
         curl_easy_setopt(e, CURLOPT_POSTFIELDS, body);

@@ -20,6 +20,7 @@ struct rig {
     struct edge_worker *worker;
     char key[PROTO_KEY_TEXT_LEN + 1];
     uint32_t key_number;
+    long bytes_a_second; /* how fast the client reads; 0: at once */
 };
 
 struct reply {
