@@ -3,6 +3,7 @@
  */
 #include "ledger/node_state.h"
 
+#include "ledger/serve/reply.h"
 #include "proto/query.h"
 
 #include <stdlib.h>
@@ -31,7 +32,7 @@ void node_reply(struct node *n, struct serve_request *r, enum proto_reply_status
                 const char *detail)
 {
     const struct proto_reply_head head = head_of(n, status, detail);
-    serve_answer(r, &head);
+    n->io.reply(n->io.ctx, r, serve_reply(&head));
 }
 
 /* Of the intake. */
@@ -39,10 +40,8 @@ void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_statu
 {
     struct node *n = ctx;
     const struct proto_reply_head head = head_of(n, status, "");
-    if (status == PROTO_REPLY_done)
-        serve_answer_commands(r, &head);
-    else
-        serve_answer(r, &head);
+    n->io.reply(n->io.ctx, r,
+                status == PROTO_REPLY_done ? serve_reply_commands(r, &head) : serve_reply(&head));
 }
 
 void node_answer_query(struct node *n, struct serve_request *r)
@@ -56,7 +55,7 @@ void node_answer_query(struct node *n, struct serve_request *r)
         return;
     }
     const struct proto_reply_head head = head_of(n, PROTO_REPLY_done, "");
-    serve_answer_query(r, &head, n->answer, w.n);
+    n->io.reply(n->io.ctx, r, serve_reply_query(&head, n->answer, w.n));
 }
 
 static void fill_peers(const struct node *n, struct proto_node_status *s,
@@ -99,10 +98,10 @@ static void answer_status(struct node *n, struct serve_request *r)
                                   .drift = core_machine_drift(n->machine) + n->drift.figure,
                                   .open_holds = core_machine_open_holds(n->machine)};
     fill_peers(n, &s, peers);
-    serve_answer_status(r, &head, &s);
+    n->io.reply(n->io.ctx, r, serve_reply_status(&head, &s));
 }
 
-void node_on_request(struct node *n, struct serve_request *r)
+void node_take_request(struct node *n, struct serve_request *r)
 {
     if (r->kind == PROTO_REQUEST_STATUS) {
         answer_status(n, r);

@@ -7,11 +7,9 @@
 #include <string.h>
 
 void checkpoint_init(struct checkpoint *c, const struct checkpoint_config *config,
-                     struct core_machine *machine, struct state_reader *reader,
-                     struct checkpoint_thread *thread, uint64_t index)
+                     struct core_machine *machine, const struct node_io *io, uint64_t index)
 {
-    *c = (struct checkpoint){
-        .config = *config, .machine = machine, .reader = reader, .thread = thread, .index = index};
+    *c = (struct checkpoint){.config = *config, .machine = machine, .io = io, .index = index};
     state_changes_init(&c->changes);
     state_changes_init(&c->dead);
 }
@@ -59,8 +57,7 @@ int checkpoint_start(struct checkpoint *c, uint64_t mono_ms, const struct log_co
                               .chain = at.chain};
     if (conf)
         meta.conf = *conf;
-    rv = checkpoint_thread_write(c->thread, &c->changes, &meta);
-    CHECK(rv != -EBUSY); /* one at a time: we know when it is done */
+    rv = c->io->write_checkpoint(c->io->ctx, &c->changes, &meta);
     if (rv != 0)
         return rv;
     c->writing = true;
@@ -100,8 +97,8 @@ static int sweep(struct checkpoint *c)
     struct core_position at;
     core_machine_position(c->machine, &at);
     struct sweep s = {.c = c, .clock_us = at.clock_us};
-    int rv = state_reader_scan(c->reader, NULL, 0, c->sweep_n ? c->sweep_from : NULL, c->sweep_n,
-                               look, &s);
+    int rv =
+        c->io->scan(c->io->ctx, NULL, 0, c->sweep_n ? c->sweep_from : NULL, c->sweep_n, look, &s);
     if (rv == 0)
         c->sweep_n = 0; /* the end: from the start next time */
     return rv < 0 ? rv : 0;
@@ -113,6 +110,6 @@ int checkpoint_done(struct checkpoint *c, uint64_t index)
     c->writing = false;
     c->index = index;
     core_machine_written(c->machine);
-    int rv = state_reader_refresh(c->reader);
+    int rv = c->io->refresh(c->io->ctx);
     return rv != 0 ? rv : sweep(c);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The loop's side of checkpoints: when one is due it copies the machine's changed records and hands
- * them to the checkpoint thread; when it is durable the machine, the reader and the pump learn of
- * it. After each one a bounded piece of the store is searched for records that can no longer
- * influence any result; their deletion goes with the next checkpoint. Loop thread only.
+ * them to its host; when it is durable the machine, the reader and the pump learn of it. After each
+ * one a bounded piece of the store is searched for records that can no longer influence any result;
+ * their deletion goes with the next checkpoint. Loop thread only.
  *
  *   idle --due--> writing --on_done (inbox)--> idle
  */
@@ -10,7 +10,7 @@
 #define HOLDFAST_LEDGER_CHECKPOINT_H
 
 #include "ledger/core/core.h"
-#include "ledger/store/checkpoint_thread.h"
+#include "ledger/node_io.h"
 
 #include <stdbool.h>
 
@@ -24,8 +24,7 @@ struct checkpoint_config {
 struct checkpoint {
     struct checkpoint_config config;
     struct core_machine *machine;
-    struct state_reader *reader;
-    struct checkpoint_thread *thread;
+    const struct node_io *io;
     struct state_changes changes, dead;
     uint64_t index; /* of the last one that is durable */
     uint64_t writing_index;
@@ -36,10 +35,9 @@ struct checkpoint {
     uint64_t swept; /* records deleted since the start */
 };
 
-/* index: where the store stands. */
+/* index: where the store stands. io outlives it. */
 void checkpoint_init(struct checkpoint *c, const struct checkpoint_config *config,
-                     struct core_machine *machine, struct state_reader *reader,
-                     struct checkpoint_thread *thread, uint64_t index);
+                     struct core_machine *machine, const struct node_io *io, uint64_t index);
 void checkpoint_close(struct checkpoint *c);
 
 /* When the next one is due by time; the loop need not wake up before. */

@@ -12,7 +12,7 @@ static int save_term(void *ctx, uint64_t term, uint64_t voted_for)
 {
     struct node *n = ctx;
     struct store_why why = {0};
-    if (vote_store_save(n->dir.vote, term, voted_for, &why) != 0)
+    if (n->io.save_term(n->io.ctx, term, voted_for, &why) != 0)
         return node_fail(n, NODE_EXIT_FATAL, "term and vote", why.text);
     return 0;
 }
@@ -20,7 +20,7 @@ static int save_term(void *ctx, uint64_t term, uint64_t voted_for)
 static int append(void *ctx, const struct log_entry *entries, unsigned count)
 {
     struct node *n = ctx;
-    if (log_thread_append(n->log, entries, count) != 0)
+    if (n->io.append(n->io.ctx, entries, count) != 0)
         return node_fail(n, NODE_EXIT_FATAL, "log", "its queue is full");
     return 0;
 }
@@ -30,10 +30,9 @@ static int read_entries(void *ctx, uint64_t first, unsigned count, size_t max_by
 {
     struct node *n = ctx;
     struct store_why why = {0};
-    int rv = log_store_read(n->dir.log, first, count, max_bytes, &n->page, &why);
+    int rv = n->io.read_entries(n->io.ctx, first, count, max_bytes, out, &why);
     if (rv <= 0)
         return node_fail(n, NODE_EXIT_FATAL, "log", rv < 0 ? why.text : "an entry is missing");
-    *out = n->page.entries;
     return rv;
 }
 
@@ -41,8 +40,7 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
                          const void *body, size_t body_len)
 {
     struct node *n = ctx;
-    if (n->peers)
-        peers_send(n->peers, peer, head, head_len, body, body_len);
+    n->io.send(n->io.ctx, peer, head, head_len, body, body_len);
 }
 
 static int machine_failed(struct node *n, int rv, uint64_t index)

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The insides of a node, for the files that make up its loop: node.c (open, close), loop.c (events
- * and timers), host.c (what the pump calls), propose.c (what becomes an entry), answer.c
- * (requests). Everything here is the loop thread's.
+ * The deciding part of a node, as an object: events in, effects out through struct node_io; no
+ * thread, no clock, no I/O. The process (node.c, loop.c, node_io.c) and the simulator run the same
+ * object. events.c: opening, events, timers; host.c: what the pump calls; propose.c: what becomes
+ * an entry; answer.c: requests.
+ *
+ * Order: node_open, node_start, then events; after the events in hand node_timers and node_propose,
+ * and again at node_wait_ms from then. Once `failed` is set nothing may be called but node_close:
+ * `exit` is the process's exit code. One owner (the node's loop thread).
  */
 #ifndef HOLDFAST_LEDGER_NODE_STATE_H
 #define HOLDFAST_LEDGER_NODE_STATE_H
 
 #include "ledger/checkpoint.h"
 #include "ledger/clock.h"
-#include "ledger/inbox.h"
 #include "ledger/intake.h"
 #include "ledger/node.h"
-#include "ledger/raft/peers.h"
+#include "ledger/node_io.h"
 #include "ledger/reads.h"
 #include "ledger/report/drift.h"
-#include "ledger/serve/port.h"
-#include "ledger/store/data_dir.h"
-#include "ledger/store/log_thread.h"
 
 enum {
     NODE_REDIAL_MS = 2000,      /* silent peers are dialled anew this often */
@@ -29,14 +30,7 @@ enum {
 
 struct node {
     const struct node_config *config;
-    struct inbox *inbox;
-    /* disk */
-    struct data_dir_config dir_config;
-    struct data_dir dir;
-    struct state_reader reader;
-    struct log_page page; /* of read_entries */
-    struct log_thread *log;
-    struct checkpoint_thread *checkpointer;
+    struct node_io io;
     struct checkpoint checkpoint;
     /* deciding */
     struct core_machine *machine;
@@ -51,10 +45,7 @@ struct node {
     bool clock_out;        /* our clock is outside the bound: propose nothing */
     uint64_t clock_ms;     /* the guard looks next */
     uint64_t clock_term;   /* of our leadership in which a majority has been heard */
-    /* talking */
-    struct peers *peers;
-    uint64_t redial_ms; /* the next look for silent peers */
-    struct serve_port *port;
+    uint64_t redial_ms;    /* the next look for silent peers */
     struct intake intake;
     struct reads reads;
     uint8_t *answer; /* PROTO_ANSWER_MAX bytes */
@@ -65,31 +56,61 @@ struct node {
     enum node_exit exit;
 };
 
+/* What io's disk holds, at a start. */
+struct node_start {
+    const struct state_meta *state;
+    const struct log_recovered *log;
+    unsigned disable_guards; /* enum pump_guard: the simulator's mutations, never in a node */
+};
+
+/* ---- events.c ---- */
+
+/* The state machine from the checkpoint, and everything in memory. config must outlive the node.
+ * Closed even after a failure. */
+__attribute__((warn_unused_result)) int node_open(struct node *n, const struct node_config *config,
+                                                  const struct node_io *io,
+                                                  const struct node_start *start);
+/* Consensus begins; it may already apply and send. */
+__attribute__((warn_unused_result)) int node_start(struct node *n, struct pump_now now,
+                                                   const struct node_start *start);
+/* Requests must have been ended: node_drop_requests. What is being appended is the pump's: nobody
+ * may write it any more. */
+void node_close(struct node *n);
+
+void node_on_message(struct node *n, struct pump_now now, const void *bytes, size_t len);
+void node_on_gone(struct node *n, struct pump_now now, uint64_t peer);
+void node_on_persisted(struct node *n, struct pump_now now, uint64_t first, uint64_t last);
+void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index);
+void node_on_request(struct node *n, struct pump_now now, struct serve_request *r);
+void node_on_stop(struct node *n, struct pump_now now);
+void node_timers(struct node *n, struct pump_now now);
+/* Everything that may become an entry now (propose.c). */
+void node_propose(struct node *n);
+/* From the last event on. */
+uint64_t node_wait_ms(const struct node *n);
+/* Stopping, and leadership is somewhere else, or, alone, nothing is under way. */
+bool node_may_end(const struct node *n);
+void node_start_checkpoint(struct node *n);
+/* Tells open requests that leadership is gone (or, stopping, that the node is). */
+void node_drop_requests(struct node *n, enum proto_reply_status waiting);
+
+/* ---- between the files of the deciding part ---- */
+
 /* Logs the reason and ends the loop; the first one counts. Returns -EIO, for callers' use. */
 int node_fail(struct node *n, enum node_exit code, const char *what, const char *why);
 /* rv of a pump event. */
 void node_pump_result(struct node *n, int rv);
-
 /* host.c */
 struct pump_io node_pump_io(struct node *n);
-
-/* propose.c: everything that may become an entry now. */
-void node_propose(struct node *n);
+/* propose.c */
 /* When the leader wants to propose an empty batch (mono_ms; UINT64_MAX: not). */
 uint64_t node_tick_ms(const struct node *n);
 void node_clock_guard(struct node *n);
-
 /* answer.c */
-void node_on_request(struct node *n, struct serve_request *r);
+void node_take_request(struct node *n, struct serve_request *r);
 void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_status status);
 void node_reply(struct node *n, struct serve_request *r, enum proto_reply_status status,
                 const char *detail);
 void node_answer_query(struct node *n, struct serve_request *r);
-/* Tells open requests that leadership is gone (or, stopping, that the node is). */
-void node_drop_requests(struct node *n, enum proto_reply_status waiting);
-
-/* loop.c */
-void node_loop(struct node *n);
-void node_finish(struct node *n); /* last checkpoint after the loop */
 
 #endif

@@ -96,6 +96,17 @@ static bool propose_batch(struct node *n)
     return true;
 }
 
+/* RFC 9562, section 5.7. */
+static void make_id(struct node *n, struct proto_uuid *out)
+{
+    uint64_t ms = (uint64_t)n->now.wall_us / 1000;
+    n->io.random(n->io.ctx, out->b, sizeof out->b);
+    for (unsigned i = 0; i < 6; i++)
+        out->b[i] = (uint8_t)(ms >> (8 * (5 - i)));
+    out->b[6] = (uint8_t)((out->b[6] & 0x0f) | 0x70);
+    out->b[8] = (uint8_t)((out->b[8] & 0x3f) | 0x80);
+}
+
 static void propose_genesis(struct node *n)
 {
     const struct cluster_conf *cluster = &n->config->cluster;
@@ -104,7 +115,7 @@ static void propose_genesis(struct node *n)
     struct proto_command c = {.head = {.kind = PROTO_CMD_genesis}};
     if (n->genesis_term == n->term || pump_applied_index(n->pump) < pump_last_index(n->pump))
         return; /* it is under way, or may stand in what is not applied yet */
-    link_uuid7(&c.head.id);
+    make_id(n, &c.head.id);
     c.body.genesis = (struct proto_genesis){.cluster = cluster->uuid,
                                             .group = cluster->group,
                                             .machine = PROTO_MACHINE_VERSION,

@@ -3,9 +3,8 @@
  */
 #include "ledger/serve/port.h"
 
-#include "proto/base/check.h"
+#include "ledger/serve/reply.h"
 #include "proto/base/log.h"
-#include "proto/query.h"
 
 #include <errno.h>
 #include <nng/protocol/reqrep0/rep.h>
@@ -14,9 +13,6 @@
 #include <stdlib.h>
 
 enum {
-    REPLY_HEAD_MAX = 1024, /* of a reply head: two texts of at most 128 and 256 bytes, numbers */
-    REPLY_ITEM_MAX = 64,   /* of an item beside its result */
-    STATUS_MAX = 8192,
     SEND_TIMEOUT_MS = 1000, /* then the reply is dropped */
 };
 
@@ -52,33 +48,20 @@ static void send_reply(struct slot *s, nng_msg *m)
     nng_ctx_send(s->ctx, s->aio);
 }
 
-/* A reply without items is small; without memory for it the request stays unanswered. */
-static nng_msg *make_reply(const struct proto_reply_head *head, uint32_t items, size_t room,
-                           struct proto_writer *w)
+/* m NULL: no memory. The context goes on and the caller of the request learns by its timeout. */
+static void send_or_go_on(struct slot *s, nng_msg *m)
 {
-    nng_msg *m;
-    size_t cap = REPLY_HEAD_MAX + room;
-    struct proto_reply_head h = *head;
-    h.version = PROTO_FRAME_VERSION;
-    if (nng_msg_alloc(&m, cap) != 0)
-        return NULL;
-    *w = proto_writer_over(nng_msg_body(m), cap);
-    proto_reply_begin(w, &h, items);
-    return m;
+    if (m)
+        send_reply(s, m);
+    else
+        receive(s);
 }
 
 static void refuse(struct slot *s, const struct serve_refusal *refusal)
 {
-    struct proto_writer w;
     const struct proto_reply_head head = {.status = (uint8_t)refusal->status,
                                           .detail = proto_str_of(refusal->detail)};
-    nng_msg *m = make_reply(&head, 0, 0, &w);
-    if (!m) {
-        receive(s);
-        return;
-    }
-    (void)nng_msg_chop(m, w.cap - w.n);
-    send_reply(s, m);
+    send_or_go_on(s, serve_reply(&head));
 }
 
 static void on_received(struct slot *s)
@@ -120,67 +103,11 @@ static void on_aio(void *arg)
         receive(s);
 }
 
-/* ---- answers ---- */
-
-/* m NULL: no memory. The context goes on and the caller of the request learns by its timeout. */
-static void finish(struct serve_request *r, nng_msg *m, const struct proto_writer *w)
+void serve_port_answer(struct serve_request *r, nng_msg *m)
 {
     struct slot *s = &r->port->slots[r->slot];
     serve_request_free(r);
-    if (m && w->full) {
-        base_log(BASE_LOG_ERROR, "reply does not fit", NULL);
-        nng_msg_free(m);
-        m = NULL;
-    }
-    if (!m) {
-        receive(s);
-        return;
-    }
-    (void)nng_msg_chop(m, w->cap - w->n);
-    send_reply(s, m);
-}
-
-void serve_answer(struct serve_request *r, const struct proto_reply_head *head)
-{
-    struct proto_writer w = {0};
-    nng_msg *m = make_reply(head, 0, 0, &w);
-    finish(r, m, &w);
-}
-
-void serve_answer_commands(struct serve_request *r, const struct proto_reply_head *head)
-{
-    struct proto_writer w = {0};
-    nng_msg *m = make_reply(head, r->n, r->results_n + (size_t)r->n * REPLY_ITEM_MAX, &w);
-    for (unsigned i = 0; m && i < r->n; i++) {
-        const struct serve_command *c = &r->commands[i];
-        const struct proto_reply_item item = {
-            .index = c->index,
-            .ordinal = c->ordinal,
-            .chain = c->chain,
-            .result = {(const char *)r->results + c->result, c->result_n}};
-        proto_reply_item_put(&w, &item);
-    }
-    finish(r, m, &w);
-}
-
-void serve_answer_query(struct serve_request *r, const struct proto_reply_head *head,
-                        const void *answer, size_t n)
-{
-    struct proto_writer w = {0};
-    nng_msg *m = make_reply(head, 1, n + REPLY_ITEM_MAX, &w);
-    if (m)
-        proto_put_bin(&w, answer, n);
-    finish(r, m, &w);
-}
-
-void serve_answer_status(struct serve_request *r, const struct proto_reply_head *head,
-                         const struct proto_node_status *status)
-{
-    struct proto_writer w = {0};
-    nng_msg *m = make_reply(head, 1, STATUS_MAX, &w);
-    if (m)
-        proto_node_status_put(&w, status);
-    finish(r, m, &w);
+    send_or_go_on(s, m);
 }
 
 /* ---- life ---- */

@@ -3,7 +3,7 @@
  * of requests in flight (more wait in their connections). A frame that is not for us or cannot be
  * read is answered here, on NNG's threads; the rest goes to on_request.
  *
- * Completion: each request given to on_request is answered exactly once with one of serve_answer*,
+ * Completion: each request given to on_request is answered exactly once with serve_port_answer,
  * from any one thread; that frees the request and lets its context take the next one.
  */
 #ifndef HOLDFAST_LEDGER_SERVE_PORT_H
@@ -31,12 +31,7 @@ void serve_port_stop(struct serve_port *p);
 /* Waits for the answers being sent (a second at most). Every request must have been answered. */
 void serve_port_close(struct serve_port *p);
 
-/* head.version is filled in. */
-void serve_answer(struct serve_request *r, const struct proto_reply_head *head); /* no items */
-void serve_answer_commands(struct serve_request *r, const struct proto_reply_head *head);
-void serve_answer_query(struct serve_request *r, const struct proto_reply_head *head,
-                        const void *answer, size_t n);
-void serve_answer_status(struct serve_request *r, const struct proto_reply_head *head,
-                         const struct proto_node_status *status);
+/* reply.h makes it; NULL: none can be made, the caller learns by its timeout. Frees both. */
+void serve_port_answer(struct serve_request *r, nng_msg *reply);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "ledger/core/core.h"
 #include "ledger/serve/port.h"
+#include "ledger/serve/reply.h"
 #include "proto/base/check.h"
 #include "proto/link/cluster_conf.h"
 
@@ -79,7 +80,7 @@ static void commands(struct solo *s, struct serve_request *r, const struct proto
     for (unsigned i = 0; i < r->n; i++)
         CHECK(serve_command_answer(&r->commands[i], at.index, i, &at.chain,
                                    out.results + out.items[i].offset, out.items[i].length) == 0);
-    serve_answer_commands(r, head);
+    serve_port_answer(r, serve_reply_commands(r, head));
 }
 
 static void status(struct solo *s, struct serve_request *r, const struct proto_reply_head *head)
@@ -100,7 +101,7 @@ static void status(struct solo *s, struct serve_request *r, const struct proto_r
         .drift = core_machine_drift(s->machine),
         .open_holds = core_machine_open_holds(s->machine),
     };
-    serve_answer_status(r, head, &out);
+    serve_port_answer(r, serve_reply_status(head, &out));
 }
 
 static bool on_request(void *ctx, struct serve_request *r)
@@ -114,7 +115,7 @@ static bool on_request(void *ctx, struct serve_request *r)
     } else if (r->kind == PROTO_REQUEST_QUERY) {
         struct proto_writer w = proto_writer_over(s->answer, sizeof s->answer);
         CHECK(core_machine_query(s->machine, r->query.p, r->query.n, &w) == 0 && !w.full);
-        serve_answer_query(r, &head, s->answer, w.n);
+        serve_port_answer(r, serve_reply_query(&head, s->answer, w.n));
     } else {
         status(s, r, &head);
     }

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The deciding part's life and its events: each goes to its owner; then the timers.
+ */
+#include "ledger/node_state.h"
+
+#include "proto/base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int node_fail(struct node *n, enum node_exit code, const char *what, const char *why)
+{
+    if (!n->failed) {
+        n->failed = true;
+        n->exit = code;
+        base_log(BASE_LOG_ERROR, "the node ends", BASE_S("what", what), BASE_S("cause", why),
+                 BASE_I("exit", code), NULL);
+    }
+    return -EIO;
+}
+
+void node_pump_result(struct node *n, int rv)
+{
+    if (rv == -ERESTART)
+        (void)node_fail(n, NODE_EXIT_FATAL, "consensus",
+                        "a membership change was taken back: the node has to start again");
+    else if (rv != 0)
+        (void)node_fail(n, NODE_EXIT_FATAL, "consensus", pump_error(n->pump));
+    if (n->role_changed || n->intake.lost) {
+        n->role_changed = false;
+        node_drop_requests(n, PROTO_REPLY_not_leader);
+    }
+}
+
+/* ---- life ---- */
+
+static int open_memory(struct node *n)
+{
+    const struct intake_calls calls = {.ctx = n, .on_complete = node_on_complete};
+    n->answer = malloc(PROTO_ANSWER_MAX);
+    drift_init(&n->drift);
+    if (!n->answer || intake_init(&n->intake, &calls) != 0)
+        return node_fail(n, NODE_EXIT_FATAL, "start", "out of memory");
+    return 0;
+}
+
+static int restore_open(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
+{
+    return core_machine_restore_open(ctx, key, klen, value, vlen);
+}
+
+static int open_machine(struct node *n, const struct state_meta *meta)
+{
+    const struct core_position at = {.index = meta->applied_index,
+                                     .term = meta->applied_term,
+                                     .clock_us = meta->clock_us,
+                                     .chain = meta->chain};
+    const struct core_config config = {
+        .backing = {.ctx = n->io.ctx, .get = n->io.get},
+        .observer = {.ctx = &n->drift, .on_transfer = drift_on_transfer},
+        .cache_records = n->config->cache_records};
+    size_t plen;
+    const void *prefix = core_open_prefix(&plen);
+    int rv = core_machine_new(&n->machine, &config, at.index ? &at : NULL);
+    if (rv == 0 && at.index > 0)
+        rv = n->io.scan(n->io.ctx, prefix, plen, NULL, 0, restore_open, n->machine);
+    if (rv != 0)
+        return node_fail(n, NODE_EXIT_DATA, "state",
+                         n->machine ? core_machine_error(n->machine) : "out of memory");
+    return 0;
+}
+
+static int open_pump(struct node *n, unsigned disable_guards)
+{
+    struct pump_config config = {.cluster = n->config->cluster.uuid,
+                                 .group = n->config->cluster.group,
+                                 .id = n->config->id,
+                                 .address = n->config->self->peer,
+                                 .election_timeout_ms = n->config->election_timeout_ms,
+                                 .heartbeat_ms = n->config->heartbeat_ms,
+                                 .max_inflight = INTAKE_FLIGHTS,
+                                 .disable_guards = disable_guards};
+    const struct pump_io io = node_pump_io(n);
+    n->io.random(n->io.ctx, &config.seed, sizeof config.seed);
+    n->pump = pump_new(&config, &io);
+    return n->pump ? 0 : node_fail(n, NODE_EXIT_FATAL, "consensus", "cannot be started");
+}
+
+int node_open(struct node *n, const struct node_config *config, const struct node_io *io,
+              const struct node_start *start)
+{
+    *n = (struct node){.config = config, .io = *io, .exit = NODE_EXIT_OK};
+    const struct checkpoint_config checkpoint = {.every_ms = config->checkpoint_ms,
+                                                 .changed_records = config->checkpoint_records};
+    if (open_memory(n) != 0 || open_machine(n, start->state) != 0)
+        return -EIO;
+    checkpoint_init(&n->checkpoint, &checkpoint, n->machine, &n->io, start->state->applied_index);
+    return open_pump(n, start->disable_guards);
+}
+
+int node_start(struct node *n, struct pump_now now, const struct node_start *start)
+{
+    n->now = now;
+    n->redial_ms = now.mono_ms + NODE_REDIAL_MS;
+    node_pump_result(n, pump_start(n->pump, now, start->log));
+    return n->failed ? -EIO : 0;
+}
+
+void node_close(struct node *n)
+{
+    pump_free(n->pump);
+    checkpoint_close(&n->checkpoint);
+    core_machine_free(n->machine);
+    drift_close(&n->drift);
+    intake_close(&n->intake);
+    free(n->answer);
+}
+
+/* ---- checkpoints ---- */
+
+void node_start_checkpoint(struct node *n)
+{
+    int rv = checkpoint_start(&n->checkpoint, n->now.mono_ms, pump_applied_conf(n->pump));
+    if (rv != 0)
+        (void)node_fail(n, NODE_EXIT_FATAL, "checkpoint", core_machine_error(n->machine));
+}
+
+static void compare_drift(struct node *n)
+{
+    int64_t found;
+    struct proto_uuid org;
+    char text[PROTO_UUID_TEXT];
+    if (drift_compare(&n->drift, n->machine, &found, &org) != 0) {
+        (void)node_fail(n, NODE_EXIT_FATAL, "drift", core_machine_error(n->machine));
+        return;
+    }
+    if (found != 0) {
+        proto_uuid_print(&org, text);
+        base_log(BASE_LOG_ERROR, "drift: balances and transactions differ", BASE_S("org", text),
+                 BASE_I("nanos", found), NULL);
+    }
+}
+
+void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index)
+{
+    n->now = now;
+    if (checkpoint_done(&n->checkpoint, index) != 0) {
+        (void)node_fail(n, NODE_EXIT_FATAL, "checkpoint", "the store cannot be read");
+        return;
+    }
+    if (!n->stopping)
+        node_pump_result(n, pump_marker(n->pump, n->now, index));
+}
+
+/* ---- events ---- */
+
+void node_on_message(struct node *n, struct pump_now now, const void *bytes, size_t len)
+{
+    n->now = now;
+    node_pump_result(n, pump_receive(n->pump, now, bytes, len));
+}
+
+/* A heartbeat, if the node is still there, comes first; then followers ask at different moments. */
+void node_on_gone(struct node *n, struct pump_now now, uint64_t peer)
+{
+    uint32_t random;
+    n->now = now;
+    n->io.random(n->io.ctx, &random, sizeof random);
+    pump_suspect(n->pump, now, peer,
+                 n->config->heartbeat_ms * 5 / 4 +
+                     random % (n->config->election_timeout_ms / 4 + 1));
+}
+
+void node_on_persisted(struct node *n, struct pump_now now, uint64_t first, uint64_t last)
+{
+    n->now = now;
+    node_pump_result(n, pump_persisted(n->pump, now, first, last));
+}
+
+void node_on_request(struct node *n, struct pump_now now, struct serve_request *r)
+{
+    n->now = now;
+    node_take_request(n, r);
+}
+
+void node_on_stop(struct node *n, struct pump_now now)
+{
+    n->now = now;
+    if (n->stopping)
+        return;
+    base_log(BASE_LOG_INFO, "stopping", NULL);
+    n->stopping = true;
+    n->stop_by_ms = n->now.mono_ms + NODE_STOP_MS;
+    if (n->role == PUMP_LEADER && n->config->cluster.n_nodes > 1) {
+        int rv = pump_transfer(n->pump, n->now, 0);
+        base_log(BASE_LOG_INFO, "leadership is handed over", BASE_I("result", rv), NULL);
+    }
+}
+
+bool node_may_end(const struct node *n)
+{
+    if (!n->stopping)
+        return false;
+    if (n->now.mono_ms >= n->stop_by_ms)
+        return true;
+    if (n->config->cluster.n_nodes > 1)
+        return n->role != PUMP_LEADER;
+    return n->intake.flights == 0 && intake_waiting(&n->intake) == 0;
+}
+
+/* ---- timers ---- */
+
+/* A peer that is silent although TCP has not noticed anything: after a partition it would take
+ * minutes. */
+static void redial_silent_peers(struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    unsigned k = pump_peers(n->pump, peers);
+    n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
+    for (unsigned i = 0; i < k; i++)
+        if (n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS)
+            n->io.redial(n->io.ctx, peers[i].id);
+}
+
+void node_timers(struct node *n, struct pump_now now)
+{
+    n->now = now;
+    if (n->now.mono_ms >= pump_next_timeout(n->pump))
+        node_pump_result(n, pump_tick(n->pump, n->now));
+    if (!n->failed && n->now.mono_ms >= n->clock_ms)
+        node_clock_guard(n);
+    if (!n->failed && n->now.mono_ms >= n->redial_ms)
+        redial_silent_peers(n);
+    if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
+        compare_drift(n);
+        node_start_checkpoint(n);
+    }
+}
+
+uint64_t node_wait_ms(const struct node *n)
+{
+    uint64_t at = n->now.mono_ms + NODE_WAIT_MAX_MS;
+    const uint64_t due[] = {pump_next_timeout(n->pump), checkpoint_due_ms(&n->checkpoint),
+                            node_tick_ms(n), n->clock_ms, n->stopping ? n->stop_by_ms : UINT64_MAX};
+    for (unsigned i = 0; i < sizeof due / sizeof due[0]; i++)
+        if (due[i] < at)
+            at = due[i];
+    return at > n->now.mono_ms ? at - n->now.mono_ms : 0;
+}
