@@ -99,11 +99,12 @@ void message_put_body(struct proto_writer *w, const struct raft_message *m,
 const char *message_check_conf(const uint8_t *p, size_t n)
 {
     /* format u8 = 1, n u64, then per server: id u64, address with its NUL, role u8; zero padded. */
-    const uint8_t *end = p + n;
+    const uint8_t *end;
     uint64_t servers = 0, seen[PUMP_SERVERS_MAX];
     const char *address[PUMP_SERVERS_MAX];
     if (n < 9 || n > ENTRY_CONF_MAX || p[0] != 1)
         return "configuration: no head";
+    end = p + n; /* not before: without bytes p may be NULL */
     for (int i = 0; i < 8; i++)
         servers |= (uint64_t)p[1 + i] << (8 * i);
     if (servers == 0 || servers > PUMP_SERVERS_MAX)

@@ -30,7 +30,7 @@ static inline size_t base_buf_len(const struct base_buf *b)
 }
 static inline char *base_buf_at(struct base_buf *b)
 {
-    return b->base + b->off;
+    return b->base ? b->base + b->off : NULL; /* adding to NULL is undefined, even 0 */
 }
 
 #endif
