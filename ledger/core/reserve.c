@@ -92,7 +92,7 @@ static enum proto_code check_candidates(struct core_machine *m, struct core_call
     uint32_t active = m->group.price_version;
     if (!model_allowed(a->key, c->candidates.e[0].model))
         return PROTO_MODEL_NOT_ALLOWED;
-    if (c->price_version != active && c->price_version + 1 != active)
+    if (c->price_version != active && (active == 0 || c->price_version != active - 1))
         return stale(m, x);
     for (uint32_t i = 0; i < c->candidates.n; i++) {
         a->row[i] = core_price_row(m, c->price_version, c->candidates.e[i].model);
