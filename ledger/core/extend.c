@@ -22,7 +22,7 @@ static enum proto_code check_money(struct core_machine *m, struct core_call *x,
     int64_t amount = x->c->body.extend.amount;
     const int64_t *a = x->org->account;
     bool downgrade;
-    core_limit_of_hold(m, &x->org_id, x->org, h, lines);
+    core_limit_of_hold(m, &x->org_id, h, lines);
     if (amount == 0)
         return PROTO_OK;
     if (amount > a[CORE_AVAILABLE] + a[CORE_PROMO]) {

@@ -205,8 +205,7 @@ void core_limit_take(struct core_machine *m, const struct core_subject *s, struc
 }
 
 void core_limit_of_hold(struct core_machine *m, const struct proto_uuid *org_id,
-                        const struct core_org *org, const struct core_hold *h,
-                        struct core_lines *lines)
+                        const struct core_hold *h, struct core_lines *lines)
 {
     lines->n = h->counters;
     lines->overflow = false;
@@ -220,7 +219,9 @@ void core_limit_of_hold(struct core_machine *m, const struct proto_uuid *org_id,
         if (!b || b->deleted || b->generation != line->ref.generation)
             continue;
         line->budget = b;
-        line->window = core_window_at(b->window, org->billing_day, line->ref.start_us);
+        line->window.start_us = line->ref.start_us;
+        if (line->counter) /* as it was: the org's billing day may have moved since */
+            line->window.end_us = line->counter->end_us;
         line->instance = core_str(b->selector, b->selector_n);
     }
 }

@@ -192,8 +192,7 @@ void core_limit_take(struct core_machine *m, const struct core_subject *s, struc
 /* The lines of an open hold, for an extend: budgets that are gone or have a new generation count
  * but do not refuse. */
 void core_limit_of_hold(struct core_machine *m, const struct proto_uuid *org_id,
-                        const struct core_org *org, const struct core_hold *h,
-                        struct core_lines *lines);
+                        const struct core_hold *h, struct core_lines *lines);
 struct core_counter *core_counter_get(struct core_machine *m, const struct proto_uuid *org,
                                       const struct core_counter_ref *ref);
 
