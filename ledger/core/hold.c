@@ -156,6 +156,13 @@ void core_result_settled(struct core_call *x, const struct core_org *org,
 }
 
 /* ---- expiry ---- */
+void core_hold_confirm(struct core_machine *m, int64_t amount)
+{
+    /* The sum stops at INT64_MAX, where it knows less than it gives back. */
+    int64_t *sum = &m->group.expired_unconfirmed;
+    *sum -= amount < *sum ? amount : *sum;
+}
+
 static void add_be(struct proto_sha256 *h, uint64_t v, unsigned bytes)
 {
     uint8_t be[8];

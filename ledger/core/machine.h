@@ -156,6 +156,8 @@ void core_result_reserved(struct core_call *x, const struct core_org *org,
                           const struct core_closed *first);
 void core_result_settled(struct core_call *x, const struct core_org *org,
                          const struct core_closed *closed);
+/* An expired hold of this amount is confirmed after all: out of the published sum. */
+void core_hold_confirm(struct core_machine *m, int64_t amount);
 /* Expires what is due. Returns how many; adds each to the entry's tail. */
 uint32_t core_expire(struct core_machine *m, struct proto_sha256 *tail);
 

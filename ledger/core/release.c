@@ -46,7 +46,7 @@ static void release_hold(struct core_machine *m, struct core_call *x, struct cor
         core_hold_ends(m, x->org, h);
     } else { /* expiry gave it back; now it is certain that nothing is owed */
         flags = PROTO_FLAG_LATE;
-        m->group.expired_unconfirmed -= core_hold_amount(h);
+        core_hold_confirm(m, core_hold_amount(h));
     }
     struct core_closed *c = core_hold_close(m, &x->org_id, h, id, CORE_CLOSED_RELEASED);
     c->released = released;

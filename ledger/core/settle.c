@@ -135,7 +135,7 @@ static void charge_hold(struct core_machine *m, struct core_call *x, struct core
         core_hold_ends(m, x->org, h);
     } else {
         pay_late(m, x, ch);
-        m->group.expired_unconfirmed -= amount;
+        core_hold_confirm(m, amount);
     }
     if (ch->cost + ch->paid_fee > amount)
         over = ch->cost + ch->paid_fee - amount;
