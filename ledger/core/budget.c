@@ -122,11 +122,16 @@ static void fill(struct core_budget *b, const struct proto_budget_put *c)
     memcpy(b->alerts, c->alerts.p, c->alerts.n);
 }
 
+static bool same_subject(const struct core_budget *a, const struct core_budget *b)
+{
+    return a->scope == b->scope && a->subject == b->subject && a->selector_n == b->selector_n &&
+           memcmp(a->selector, b->selector, a->selector_n) == 0;
+}
+
 /* What a budget counts. Another identity is another generation: its counters begin at zero. */
 static bool same_identity(const struct core_budget *a, const struct core_budget *b)
 {
-    return a->scope == b->scope && a->subject == b->subject && a->window == b->window &&
-           a->selector_n == b->selector_n && memcmp(a->selector, b->selector, a->selector_n) == 0;
+    return same_subject(a, b) && a->window == b->window;
 }
 
 static enum proto_code check_subject(struct core_machine *m, const struct core_call *x,
@@ -180,7 +185,7 @@ static enum proto_code check_put(struct core_machine *m, struct core_call *x,
         return code;
     if (!old && (x->org->live_budgets >= CORE_BUDGETS_MAX || x->org->budgets == UINT32_MAX))
         return PROTO_QUOTA_EXCEEDED;
-    if (!same && index_full(m, &x->org_id, b))
+    if (!(old && same_subject(old, b)) && index_full(m, &x->org_id, b))
         return PROTO_QUOTA_EXCEEDED;
     bool narrowed = is_ceiling(b) && (!same || b->limit < old->limit || !is_ceiling(old));
     const struct core_budget *way = in_the_way(m, x, b, narrowed);
