@@ -4,6 +4,15 @@
  */
 #include "ledger/core/machine.h"
 
+/* A text that did not fit may end inside a character, and nobody could read its row. */
+static size_t whole_characters(const struct proto_text *t)
+{
+    size_t n = t->n;
+    while (t->full && n > 0 && !proto_utf8_clean(core_str(t->base, n)))
+        n--;
+    return n;
+}
+
 void core_audit_write(struct core_machine *m, struct core_call *x)
 {
     static const struct proto_uuid group;
@@ -13,7 +22,8 @@ void core_audit_write(struct core_machine *m, struct core_call *x)
         core_touch(m, x->org);
     struct core_key k;
     core_key_org_number(&k, CORE_TABLE_audit, x->org ? &x->org_id : &group, number);
-    size_t before = x->before.n, after = x->after.n, reason = x->reason.n;
+    size_t before = whole_characters(&x->before), after = whole_characters(&x->after);
+    size_t reason = x->reason.n;
     struct core_audit *a = core_put(m, &k, sizeof *a + before + after + reason);
     a->index = m->at.index;
     a->time_us = m->at.clock_us;
