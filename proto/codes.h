@@ -23,7 +23,8 @@
     X(10, INSUFFICIENT_CREDIT, 402, "insufficient_credit", "the balance does not cover the call")  \
     X(11, BUDGET_EXCEEDED, 402, "budget_exceeded", "a budget is spent")                            \
     X(12, BUDGET_IN_FLIGHT, 402, "budget_in_flight", "open holds fill the rest of a budget")       \
-    X(13, REQUEST_EXCEEDS_BUDGET, 402, "request_exceeds_budget", "the call can never fit a budget")\
+    X(13, REQUEST_EXCEEDS_BUDGET, 402, "request_exceeds_budget",                                   \
+      "the call can never fit a budget")                                                           \
     X(14, HOLD_UNKNOWN, 404, "hold_unknown", "no such hold")                                       \
     X(15, HOLD_CLOSED, 409, "hold_closed", "the hold was resolved before")                         \
     X(16, COMMAND_ID_REUSED, 409, "command_id_reused", "the id belongs to another command")        \
@@ -46,13 +47,16 @@
     X(33, VERSION_CONFLICT, 409, "version_conflict", "the version is not the next one")            \
     X(34, ADJUST_EXCEEDS_CHARGE, 409, "adjust_exceeds_charge", "more than was charged")            \
     X(35, NOT_FOUND, 404, "not_found", "no such record")                                           \
-    X(36, UNAUTHORISED_HOLD, 403, "permission_error", "the hold's token does not match")
+    X(36, UNAUTHORISED_HOLD, 403, "permission_error", "the hold's token does not match")           \
+    X(37, IDEMPOTENT_REPEAT, 409, "idempotent_repeat",                                             \
+      "a call with this idempotency key was made before")                                          \
+    X(38, UNBOUNDED_REQUEST, 400, "unbounded_request", "the cost of the call has no upper bound")
 
 enum proto_code {
 #define X(number, name, http, type, text) PROTO_##name = number,
     PROTO_CODES(X)
 #undef X
-        PROTO_CODE_COUNT = 37
+        PROTO_CODE_COUNT = 39
 };
 
 /* Static text; "?" for a number that is no code. */

@@ -153,7 +153,9 @@ enum proto_reserve_flag {
 /* Holds money for one call. The hold's id is this command's id. token: authorises settle, release,
  * extend; random, the caller's secret. candidates: best first. price_version: of the amounts.
  * rules_version: of the caller's snapshot of the budget rules (0: it has none).
- * ttl_us: the hold expires this long after its stamp. Attribution: empty = none. */
+ * ttl_us: the hold expires this long after its stamp. Attribution: empty = none. An amount bounds the
+ * provider's cost; the machine adds the org's platform fee. idempotency: SHA-256 of the client's
+ * Idempotency-Key (none: it sent none); of the calls of one key with one such value, one is made. */
 #define PROTO_FIELDS_reserve(F)                                                                    \
     F(SECRET, token, 0)                                                                            \
     F(U32, price_version, 0)                                                                       \
@@ -164,6 +166,7 @@ enum proto_reserve_flag {
     F(STR, user, PROTO_NAME_MAX)                                                                   \
     F(STR, agent, PROTO_NAME_MAX)                                                                  \
     F(STR, env, PROTO_NAME_MAX)                                                                    \
+    F(HASH, idempotency, 0)                                                                        \
     F(LIST, candidates, candidate)
 PROTO_DECLARE(reserve)
 

@@ -98,6 +98,17 @@ PROTO_DECLARE(versions)
     F(I64, limit, 0)
 PROTO_DECLARE(parent)
 
+/* IDEMPOTENT_REPEAT: the earlier call. index, ordinal: of its settlement, or while it is under way
+ * (settled false) of its reserve. cost: charged, fee included. */
+#define PROTO_FIELDS_repeated(F)                                                                   \
+    F(UUID, org, 0)                                                                                \
+    F(UUID, hold, 0)                                                                               \
+    F(BOOL, settled, 0)                                                                            \
+    F(U64, index, 0)                                                                               \
+    F(U32, ordinal, 0)                                                                             \
+    F(I64, cost, 0)
+PROTO_DECLARE(repeated)
+
 #define PROTO_SHAPES(X)                                                                            \
     X(0, empty)                                                                                    \
     X(1, earlier)                                                                                  \
@@ -108,7 +119,8 @@ PROTO_DECLARE(parent)
     X(6, settled)                                                                                  \
     X(7, balances)                                                                                 \
     X(8, versions)                                                                                 \
-    X(9, parent)
+    X(9, parent)                                                                                   \
+    X(10, repeated)
 
 enum proto_shape {
 #define X(number, name) PROTO_SHAPE_##name = number,

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { IDEMPOTENCY_KEY_MAX = 255 };
+
 static bool copy_header(struct edge_exchange *x, const char *what, char out[PROTO_NAME_MAX + 1])
 {
     char name[EDGE_PREFIX_MAX + 16];
@@ -27,11 +29,27 @@ static bool copy_header(struct edge_exchange *x, const char *what, char out[PROT
     return true;
 }
 
+/* The value itself is the client's affair: only its hash goes to the ledger. */
+static bool read_idempotency(struct edge_exchange *x)
+{
+    const char *value = edge_http_request_header(x->req, "idempotency-key");
+    if (value == NULL)
+        return true;
+    size_t n = strlen(value);
+    if (n == 0 || n > IDEMPOTENCY_KEY_MAX) {
+        edge_error_set(&x->error, 400, "invalid_request_error", "invalid_header",
+                       "The header Idempotency-Key must be 1 to %d bytes.", IDEMPOTENCY_KEY_MAX);
+        return false;
+    }
+    proto_sha256_of(value, n, &x->idempotency);
+    return true;
+}
+
 void exchange_authenticate(struct edge_exchange *x)
 {
     if (!edge_auth_read(x->req, &x->cred, x->public_part, &x->error) ||
         !copy_header(x, "user", x->user) || !copy_header(x, "agent", x->agent) ||
-        !copy_header(x, "env", x->env)) {
+        !copy_header(x, "env", x->env) || !read_idempotency(x)) {
         exchange_refuse(x);
         return;
     }
@@ -161,7 +179,7 @@ static void refused(struct edge_exchange *x, const struct link_answer *a)
         retry_with_prices(x);
         return;
     }
-    if (x->call.unbounded != NULL && priced && code == PROTO_MODEL_UNPRICED) {
+    if (x->call.unbounded != NULL && code == PROTO_UNBOUNDED_REQUEST) {
         edge_error_set(&x->error, 400, "unbounded_request", "unbounded_request",
                        "The cost of this request has no upper bound (%s), and the organisation "
                        "does not allow such requests.",
@@ -223,6 +241,7 @@ static void reserve(struct edge_exchange *x)
         .user = proto_str_of(x->user),
         .agent = proto_str_of(x->agent),
         .env = proto_str_of(x->env),
+        .idempotency = x->idempotency,
         .candidates = {.n = 1,
                        .e = {{.model = proto_str_of(x->price_model), .amount = x->amount_nanos}}},
     };

@@ -105,6 +105,15 @@ static void refuse_credit(struct edge_error *e, const struct proto_short_of *s)
     proto_text_put(&t, ". Top up, or ask for less output.");
 }
 
+static void refuse_repeat(struct edge_error *e, const struct proto_repeated *r)
+{
+    e->has_repeat = true;
+    e->repeat = *r;
+    snprintf(e->message, sizeof e->message,
+             "A call with this Idempotency-Key %s; it is not made a second time.",
+             r->settled ? "was made and settled" : "is under way");
+}
+
 void edge_error_of_code(struct edge_error *e, unsigned code)
 {
     static const char *const snake[PROTO_CODE_COUNT] = {
@@ -135,6 +144,8 @@ void edge_error_of_result(struct edge_error *e, const struct proto_result *resul
         refuse_budget(e, result->code, &result->body.refused);
     else if (result->shape == PROTO_SHAPE_short_of)
         refuse_credit(e, &result->body.short_of);
+    else if (result->shape == PROTO_SHAPE_repeated)
+        refuse_repeat(e, &result->body.repeated);
     else if (result->code == PROTO_PAUSED)
         snprintf(e->message, sizeof e->message,
                  "The organisation is paused: no call goes through until it is resumed.");
@@ -211,6 +222,17 @@ size_t edge_error_body(const struct edge_error *e, char out[EDGE_ERROR_BODY])
         put_money(&t, "available", e->credit.available);
         put_money(&t, "promo", e->credit.promo);
         put_money(&t, "held", e->credit.held);
+    }
+    if (e->has_repeat) {
+        proto_text_put(&t, ",\"hold\":\"");
+        proto_text_uuid(&t, &e->repeat.hold);
+        proto_text_put(&t, e->repeat.settled ? "\",\"settled\":true,\"receipt\":\""
+                                             : "\",\"settled\":false,\"receipt\":\"");
+        proto_text_uint(&t, e->repeat.index);
+        proto_text_put(&t, ":");
+        proto_text_uint(&t, e->repeat.ordinal);
+        proto_text_put(&t, "\"");
+        put_money(&t, "cost", e->repeat.cost);
     }
     if (e->ledger_index != 0) {
         proto_text_put(&t, ",\"ledger_index\":");

@@ -18,9 +18,10 @@ struct edge_error {
     char message[EDGE_ERROR_MESSAGE];
     /* of the ledger's refusals */
     uint64_t ledger_index;
-    bool has_budget, has_credit;
+    bool has_budget, has_credit, has_repeat;
     struct proto_refused budget; /* its views point into the two below */
     struct proto_short_of credit;
+    struct proto_repeated repeat; /* the call that was made before */
     char instance[PROTO_NAME_MAX + 1], label[PROTO_NAME_MAX + 1];
 };
 

@@ -55,6 +55,7 @@ struct edge_exchange {
     /* who and what */
     struct proto_hash cred;
     char public_part[PROTO_PUBLIC_MAX + 1];
+    struct proto_hash idempotency; /* of the Idempotency-Key; none: there is none */
     char user[PROTO_NAME_MAX + 1], agent[PROTO_NAME_MAX + 1], env[PROTO_NAME_MAX + 1];
     uint8_t ip[PROTO_IP_MAX];
     uint32_t ip_len;

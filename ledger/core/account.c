@@ -5,6 +5,7 @@
 #include "ledger/core/machine.h"
 
 #include "proto/money.h"
+#include "proto/price.h"
 
 #include <errno.h>
 
@@ -39,6 +40,12 @@ static bool in_balance(enum core_account a)
 static bool sign_allowed(enum core_account a, int64_t v)
 {
     return a == CORE_FUNDING || a == CORE_WRITEOFF ? v <= 0 : v >= 0;
+}
+
+bool core_with_fee(const struct core_org *org, int64_t cost, int64_t *amount)
+{
+    int64_t fee;
+    return proto_fee(cost, org->fee_ppm, &fee) == 0 && proto_add(cost, fee, amount);
 }
 
 int64_t core_org_drift(const struct core_org *org)

@@ -33,6 +33,7 @@ enum {
 /* Replicated-time constants, microseconds. Part of the machine version. */
 #define CORE_HOT_HORIZON_US INT64_C(600000000)       /* 10 min: ids of reserve, settle, ... */
 #define CORE_ADMIN_HORIZON_US INT64_C(2592000000000) /* 30 days: all other ids */
+#define CORE_IDEMPOTENCY_US INT64_C(86400000000)        /* 24 h: an Idempotency-Key */
 #define CORE_AHEAD_US INT64_C(300000000)             /* an id from further ahead: MALFORMED */
 #define CORE_HOLD_GRACE_US INT64_C(30000000)         /* no expiry this long after a new term */
 #define CORE_LATE_WINDOW_US INT64_C(604800000000)    /* 7 days: settle after expiry */

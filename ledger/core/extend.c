@@ -17,9 +17,9 @@ static enum proto_code check_principals(struct core_machine *m, const struct cor
 }
 
 static enum proto_code check_money(struct core_machine *m, struct core_call *x,
-                                   const struct core_hold *h, struct core_lines *lines)
+                                   const struct core_hold *h, int64_t amount,
+                                   struct core_lines *lines)
 {
-    int64_t amount = x->c->body.extend.amount;
     const int64_t *a = x->org->account;
     bool downgrade;
     core_limit_of_hold(m, &x->org_id, h, lines);
@@ -39,7 +39,7 @@ static enum proto_code check_money(struct core_machine *m, struct core_call *x,
 }
 
 static enum proto_code decide(struct core_machine *m, struct core_call *x,
-                              const struct core_hold *h, struct core_lines *lines)
+                              const struct core_hold *h, int64_t *amount, struct core_lines *lines)
 {
     const struct proto_extend *c = &x->c->body.extend;
     struct core_half token = core_half_of(&c->token);
@@ -54,10 +54,12 @@ static enum proto_code decide(struct core_machine *m, struct core_call *x,
         return code;
     if (h->state != CORE_HOLD_OPEN)
         return PROTO_HOLD_CLOSED;
-    return check_money(m, x, h, lines);
+    if (!core_with_fee(x->org, c->amount, amount))
+        return PROTO_AMOUNT_OVERFLOW;
+    return check_money(m, x, h, *amount, lines);
 }
 
-static void grow(struct core_machine *m, struct core_call *x, struct core_hold *h,
+static void grow(struct core_machine *m, struct core_call *x, struct core_hold *h, int64_t amount,
                  struct core_lines *lines)
 {
     const struct proto_extend *c = &x->c->body.extend;
@@ -66,11 +68,11 @@ static void grow(struct core_machine *m, struct core_call *x, struct core_hold *
         struct core_counter *counter = lines->e[i].counter;
         if (!counter)
             continue;
-        counter->held += c->amount;
+        counter->held += amount;
         core_touch(m, counter);
     }
-    core_hold_draw(m, &x->org_id, x->org, h, &c->hold, c->amount);
-    h->extended += c->amount;
+    core_hold_draw(m, &x->org_id, x->org, h, &c->hold, amount);
+    h->extended += amount;
     h->deadline_us = m->at.clock_us + c->ttl_us;
     if (h->deadline_us > latest)
         h->deadline_us = latest;
@@ -88,12 +90,13 @@ static void grow(struct core_machine *m, struct core_call *x, struct core_hold *
 void core_extend(struct core_machine *m, struct core_call *x)
 {
     struct core_lines lines;
+    int64_t amount = 0;
     struct core_hold *h = core_hold_get(m, &x->org_id, &x->c->body.extend.hold);
-    enum proto_code code = decide(m, x, h, &lines);
+    enum proto_code code = decide(m, x, h, &amount, &lines);
     if (m->failed)
         return;
     if (code == PROTO_OK) {
-        grow(m, x, h, &lines);
+        grow(m, x, h, amount, &lines);
         return;
     }
     if (x->r->code != code)

@@ -112,6 +112,11 @@ void core_dedup_record(struct core_machine *m, struct core_call *x);
 bool core_reference_used(struct core_machine *m, const struct core_call *x, struct proto_str ref);
 void core_reference_use(struct core_machine *m, const struct core_call *x, struct proto_str ref);
 
+/* ---- idempotency.c: a client's Idempotency-Key, of a reserve ---- */
+/* true: the call was made before, and this is the answer. */
+bool core_idempotency_repeat(struct core_machine *m, struct core_call *x);
+void core_idempotency_note(struct core_machine *m, const struct core_call *x);
+
 /* ---- account.c ---- */
 struct core_org *core_org_get(struct core_machine *m, const struct proto_uuid *org);
 /* The one place where money moves. amount 0: nothing. A move that the accounts do not allow is a
@@ -119,6 +124,9 @@ struct core_org *core_org_get(struct core_machine *m, const struct proto_uuid *o
 void core_transfer(struct core_machine *m, const struct proto_uuid *org_id, struct core_org *org,
                    enum core_account from, enum core_account to, int64_t amount,
                    enum core_transfer_kind kind, const struct proto_uuid *ref);
+/* What is held for a provider's cost of at most `cost`: room for the org's fee on it. false: does
+ * not fit. */
+bool core_with_fee(const struct core_org *org, int64_t cost, int64_t *amount);
 int64_t core_org_drift(const struct core_org *org);
 /* Whether `amount` more fits into available + promo + held. */
 bool core_balance_room(const struct core_org *org, int64_t amount);

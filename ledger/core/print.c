@@ -33,7 +33,7 @@ static void print_key(struct proto_text *t, unsigned table, const uint8_t *p, si
     struct proto_uuid id;
     bool of_org = table == CORE_TABLE_org ||
                   (table >= CORE_TABLE_team && table <= CORE_TABLE_reference) ||
-                  table == CORE_TABLE_audit;
+                  table == CORE_TABLE_audit || table == CORE_TABLE_idempotency;
     if (of_org && n >= 16) {
         memcpy(id.b, p, 16);
         proto_text_put(t, " org=");

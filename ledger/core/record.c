@@ -169,6 +169,8 @@ bool core_record_fits(unsigned table, const void *value, size_t vlen)
         return vlen == sizeof(uint32_t);
     case CORE_TABLE_audit:
         return audit_fits(value, vlen);
+    case CORE_TABLE_idempotency:
+        return vlen == sizeof(struct core_idempotency);
     default:
         return false;
     }
@@ -190,6 +192,7 @@ bool core_record_dead(const void *key, size_t klen, const void *value, size_t vl
         struct core_closed closed;
         struct core_done done;
         struct core_counter counter;
+        struct core_idempotency idempotency;
     } v;
     if (klen == 0)
         return false;
@@ -203,6 +206,8 @@ bool core_record_dead(const void *key, size_t klen, const void *value, size_t vl
         return vlen == sizeof v.closed && v.closed.keep_until_us < clock_us;
     case CORE_TABLE_command:
         return vlen == sizeof v.done && v.done.keep_until_us < clock_us;
+    case CORE_TABLE_idempotency:
+        return vlen == sizeof v.idempotency && v.idempotency.keep_until_us < clock_us;
     case CORE_TABLE_counter:
         return vlen == sizeof v.counter && counter_dead(&v.counter, clock_us);
     default:

@@ -48,9 +48,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored li
     X(14, reference)                                                                               \
     X(15, price)                                                                                   \
     X(16, price_model)                                                                             \
-    X(17, audit)
+    X(17, audit)                                                                                   \
+    X(18, idempotency)
 #define X(number, name) CORE_TABLE_##name = number,
-enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 17 };
+enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 18 };
 #undef X
 const char *core_table_name(unsigned table);
 
@@ -218,10 +219,12 @@ struct core_closed {
     int64_t amount; /* of the reserve's answer */
     int64_t cost, fee, released, written_off;
     int64_t adjusted_usage, adjusted_fees;
+    uint64_t settle_index; /* of the settlement; 0: there was none */
+    uint32_t settle_ordinal;
     uint32_t ordinal, team, key, price_version;
     uint16_t code; /* of the reserve */
     uint8_t state, candidate, flags;
-    uint8_t pad[3];
+    uint8_t pad[7];
 };
 
 struct core_done {
@@ -232,6 +235,12 @@ struct core_done {
     uint16_t code;
     uint8_t shape;
     uint8_t pad[1];
+};
+
+/* What call was made for a client's Idempotency-Key. */
+struct core_idempotency {
+    struct proto_uuid hold;
+    int64_t keep_until_us;
 };
 
 struct core_reference {
@@ -269,8 +278,9 @@ _Static_assert(sizeof(struct core_rules) == 36, "rules record");
 _Static_assert(sizeof(struct core_counter) == 40, "counter record");
 _Static_assert(sizeof(struct core_counter_ref) == 32, "a hold's counter");
 _Static_assert(sizeof(struct core_hold) == 104, "hold record");
-_Static_assert(sizeof(struct core_closed) == 136, "closed record");
+_Static_assert(sizeof(struct core_closed) == 152, "closed record");
 _Static_assert(sizeof(struct core_done) == 40, "command record");
+_Static_assert(sizeof(struct core_idempotency) == 24, "idempotency record");
 _Static_assert(sizeof(struct core_price) == 144, "price record");
 _Static_assert(sizeof(struct core_audit) == 56, "audit record");
 _Static_assert(sizeof(struct proto_point) == 16, "price points are stored as they are");

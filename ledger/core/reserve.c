@@ -10,7 +10,8 @@
 struct admission {
     const struct core_apikey *key;
     struct core_subject subject;
-    uint32_t row[PROTO_MAX_candidate]; /* price rows; 0: unpriced */
+    uint32_t row[PROTO_MAX_candidate];   /* price rows; 0: unpriced */
+    int64_t amount[PROTO_MAX_candidate]; /* to hold: the candidate's and the fee on it */
     bool usable[PROTO_MAX_candidate];
     uint32_t chosen;
     struct core_lines lines;
@@ -71,7 +72,7 @@ static enum proto_code check_model(const struct core_call *x, const struct admis
     if (a->row[i] == 0 && !x->org->allow_unpriced)
         return PROTO_MODEL_UNPRICED;
     if ((c->flags & PROTO_RESERVE_UNBOUNDED) && !x->org->allow_unbounded)
-        return PROTO_MODEL_UNPRICED;
+        return PROTO_UNBOUNDED_REQUEST;
     return PROTO_OK;
 }
 
@@ -97,6 +98,8 @@ static enum proto_code check_candidates(struct core_machine *m, struct core_call
     for (uint32_t i = 0; i < c->candidates.n; i++) {
         a->row[i] = core_price_row(m, c->price_version, c->candidates.e[i].model);
         enum proto_code code = check_model(x, a, i);
+        if (code == PROTO_OK && !core_with_fee(x->org, c->candidates.e[i].amount, &a->amount[i]))
+            code = PROTO_AMOUNT_OVERFLOW;
         if (code != PROTO_OK && i == 0)
             return code;
         a->usable[i] = code == PROTO_OK;
@@ -130,7 +133,7 @@ static enum proto_code choose(struct core_machine *m, struct core_call *x, struc
         bool downgrade = false;
         if (!a->usable[i])
             continue;
-        int64_t amount = c->candidates.e[i].amount;
+        int64_t amount = a->amount[i];
         a->chosen = i;
         code = check_credit(x, amount);
         if (code != PROTO_OK)
@@ -175,7 +178,7 @@ static void admit(struct core_machine *m, struct core_call *x, struct admission 
 {
     const struct proto_reserve *c = &x->c->body.reserve;
     const struct proto_uuid *id = &x->c->head.id;
-    int64_t amount = c->candidates.e[a->chosen].amount;
+    int64_t amount = a->amount[a->chosen];
     if (core_open_heap_room(&m->heap)) {
         core_fail(m, -ENOMEM, "no memory for the open holds");
         return;
@@ -213,6 +216,7 @@ static void admit(struct core_machine *m, struct core_call *x, struct admission 
                                 .deadline_us = h->deadline_us,
                                 .price_version = h->price_version};
     core_result_reserved(x, x->org, &first);
+    core_idempotency_note(m, x);
 }
 
 static void refuse(struct core_machine *m, struct core_call *x, enum proto_code code)
@@ -238,7 +242,7 @@ static void refuse(struct core_machine *m, struct core_call *x, enum proto_code 
 void core_reserve(struct core_machine *m, struct core_call *x)
 {
     struct admission a;
-    if (answer_again(m, x))
+    if (answer_again(m, x) || core_idempotency_repeat(m, x))
         return;
     enum proto_code code = decide(m, x, &a);
     if (m->failed)

@@ -145,6 +145,8 @@ static void charge_hold(struct core_machine *m, struct core_call *x, struct core
     core_touch(m, x->org);
     struct core_closed *c =
         core_hold_close(m, &x->org_id, h, &x->c->body.settle.hold, CORE_CLOSED_SETTLED);
+    c->settle_index = m->at.index;
+    c->settle_ordinal = x->ordinal;
     c->cost = ch->cost;
     c->fee = ch->paid_fee;
     c->released = ch->released;

@@ -78,13 +78,62 @@ static void F9_fee_is_its_own_transfer_and_waived_beyond_the_hold(void **state)
     assert_int_equal(g->r.body.settled.fee, USD(1) / 50);
     assert_int_equal(ACCOUNT(g, CORE_FEES), USD(1) / 50);
     hold = reserve(g, 200, USD(1), PROTO_OK);
+    assert_int_equal(g->r.body.reserved.amount, USD(1) + USD(1) / 50); /* room for the fee */
     assert_int_equal(settle(g, hold, USD(1)), PROTO_OK);
+    assert_int_equal(g->r.flags, 0);
+    assert_int_equal(g->r.body.settled.fee, USD(1) / 50);
+    assert_int_equal(g->r.body.settled.released, 0);
+    hold = reserve(g, 200, USD(1), PROTO_OK);
+    assert_int_equal(settle(g, hold, USD(1) + USD(1) / 50), PROTO_OK);
     assert_int_equal(g->r.flags, PROTO_FLAG_OVERRUN);
     assert_int_equal(g->r.body.settled.fee, 0);
     assert_int_equal(g->r.body.settled.written_off, 0);
     hold = reserve(g, 200, USD(1), PROTO_OK);
     assert_int_equal(settle(g, hold, 1), PROTO_OK);
     assert_int_equal(g->r.body.settled.fee, 1); /* rounded up */
+}
+
+static unsigned reserve_with_key(struct rig *g, uint8_t value, struct proto_uuid *id)
+{
+    struct proto_command c = reserve_command(g, 100, USD(1));
+    memset(c.body.reserve.idempotency.b, value, sizeof c.body.reserve.idempotency.b);
+    *id = c.head.id;
+    return apply(g, &c);
+}
+
+static void F6_an_idempotency_key_makes_one_call(void **state)
+{
+    struct rig *g = *state;
+    struct proto_uuid first, other;
+    pay(g, PROTO_CMD_deposit, USD(10), "");
+    assert_int_equal(reserve_with_key(g, 1, &first), PROTO_OK);
+    assert_int_equal(again(g), PROTO_OK); /* a retry of the command is not a second call */
+    assert_int_equal(reserve_with_key(g, 1, &other), PROTO_IDEMPOTENT_REPEAT);
+    assert_int_equal(g->r.shape, PROTO_SHAPE_repeated);
+    assert_memory_equal(g->r.body.repeated.hold.b, first.b, sizeof first.b);
+    assert_false(g->r.body.repeated.settled);
+    assert_int_equal(ACCOUNT(g, CORE_HELD), USD(1));
+    assert_int_equal(reserve_with_key(g, 2, &other), PROTO_OK); /* another value */
+    assert_int_equal(settle(g, first, USD(1) / 2), PROTO_OK);
+    uint64_t settled_at = g->index;
+    assert_int_equal(reserve_with_key(g, 1, &other), PROTO_IDEMPOTENT_REPEAT);
+    assert_true(g->r.body.repeated.settled);
+    assert_int_equal(g->r.body.repeated.index, settled_at);
+    assert_int_equal(g->r.body.repeated.cost, USD(1) / 2);
+    g->clock_us += CORE_IDEMPOTENCY_US + 1;
+    assert_int_equal(reserve_with_key(g, 1, &other), PROTO_OK); /* a day later */
+}
+
+static void F6_a_released_call_may_be_made_again(void **state)
+{
+    struct rig *g = *state;
+    struct proto_uuid first, second;
+    pay(g, PROTO_CMD_deposit, USD(10), "");
+    assert_int_equal(reserve_with_key(g, 1, &first), PROTO_OK);
+    assert_int_equal(release(g, first), PROTO_OK);
+    assert_int_equal(reserve_with_key(g, 1, &second), PROTO_OK);
+    assert_int_equal(reserve_with_key(g, 1, &first), PROTO_IDEMPOTENT_REPEAT);
+    assert_memory_equal(g->r.body.repeated.hold.b, second.b, sizeof second.b);
 }
 
 static void F6_a_retry_gets_the_first_answer(void **state)
@@ -411,6 +460,8 @@ int main(void)
         RIG_TEST(F2_F3_no_credit_no_hold),
         RIG_TEST(F2_overrun_takes_what_there_is_and_writes_off_the_rest),
         RIG_TEST(F9_fee_is_its_own_transfer_and_waived_beyond_the_hold),
+        RIG_TEST(F6_an_idempotency_key_makes_one_call),
+        RIG_TEST(F6_a_released_call_may_be_made_again),
         RIG_TEST(F6_a_retry_gets_the_first_answer),
         RIG_TEST(F6_a_refused_reserve_stays_refused),
         RIG_TEST(F6_a_retry_is_answered_after_the_key_was_revoked),

@@ -63,6 +63,12 @@ static void shadow_expire(struct rig *g)
     }
 }
 
+/* What is held for a cost: room for the fee on it. */
+static int64_t with_fee(int64_t cost)
+{
+    return cost + (cost * FEE_PPM + 999999) / 1000000;
+}
+
 static unsigned shadow_admits(int64_t amount, int64_t hour, int64_t day)
 {
     if (amount > s.account[CORE_AVAILABLE] + s.account[CORE_PROMO])
@@ -153,7 +159,7 @@ static void step_reserve(struct rig *g)
         return;
     int64_t amount = (int64_t)rnd(rnd(8) == 0 ? USD(60) : USD(4));
     *h = (struct shadow_hold){.hour = window_no(g, HOUR), .day = window_no(g, DAY)};
-    unsigned wanted = shadow_admits(amount, h->hour, h->day);
+    unsigned wanted = shadow_admits(with_fee(amount), h->hour, h->day);
     struct proto_command c = reserve_command(g, 100, amount);
     c.body.reserve.ttl_us = SECOND + (int64_t)rnd(10 * MINUTE);
     expect(apply(g, &c), wanted);
@@ -162,7 +168,7 @@ static void step_reserve(struct rig *g)
     h->id = c.head.id;
     h->state = 1;
     h->deadline_us = g->clock_us + c.body.reserve.ttl_us;
-    shadow_draw(h, amount);
+    shadow_draw(h, with_fee(amount));
     assert_true(s.spent[0][h->hour] + s.held[0][h->hour] <= limits[0]);
     assert_true(s.spent[1][h->day] + s.held[1][h->day] <= limits[1]);
 }
@@ -196,11 +202,11 @@ static void step_extend(struct rig *g)
     if (!h)
         return;
     int64_t amount = (int64_t)rnd(USD(3)), ttl = SECOND + (int64_t)rnd(10 * MINUTE);
-    unsigned wanted = amount ? shadow_admits(amount, h->hour, h->day) : PROTO_OK;
+    unsigned wanted = amount ? shadow_admits(with_fee(amount), h->hour, h->day) : PROTO_OK;
     expect(extend(g, 100, h->id, amount, ttl), wanted);
     if (wanted != PROTO_OK)
         return;
-    shadow_draw(h, amount);
+    shadow_draw(h, with_fee(amount));
     h->deadline_us = g->clock_us + ttl;
 }
 
