@@ -25,7 +25,8 @@ export class Program {
     const program = new Program();
     program.child = spawn(path.join(bin, name), args, { stdio: ['ignore', 'pipe', 'pipe'] });
     program.output = '';
-    program.exit = new Promise((resolve) => program.child.on('exit', (code, signal) => {
+    // 'close', not 'exit': the last of the output has been read by then.
+    program.exit = new Promise((resolve) => program.child.on('close', (code, signal) => {
       program.exited = { code, signal };
       resolve(program.exited);
     }));
