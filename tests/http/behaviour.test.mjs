@@ -44,12 +44,14 @@ test('F27_http_pipelined_bytes_are_bounded', () => withEcho([], async (port) => 
   await until(() => raw.socket.writableLength > 0 || raw.socket.bytesWritten > 0, 'the kernel to fill');
   await exchange(port, get('/release', 'Connection: close\r\n'));
   raw.finish();
-  let answers = 0, last = 0;
+  const head = 'HTTP/1.1 200';
+  let answers = 0;
   await until(() => {
-    answers += raw.text.slice(last).split('HTTP/1.1 200').length - 1;
-    last = raw.text.length;
-    raw.bytes = raw.bytes.subarray(raw.bytes.length - 0);
-    last = 0;
+    // What was counted is dropped, but for the beginning of a head that the read may have cut.
+    answers += raw.text.split(head).length - 1;
+    const at = raw.text.lastIndexOf(head);
+    const cut = Math.max(at < 0 ? 0 : at + head.length, raw.bytes.length - head.length + 1);
+    raw.bytes = raw.bytes.subarray(cut);
     return answers >= many + 1;
   }, 'all answers');
   raw.close();
