@@ -210,6 +210,12 @@ bool node_may_end(const struct node *n)
 
 /* ---- timers ---- */
 
+/* Followers do not talk with each other: all that one of them hears is its leader. */
+static bool is_to_be_heard(const struct node *n, uint64_t peer)
+{
+    return n->role != PUMP_FOLLOWER || peer == n->leader;
+}
+
 /* A peer that is silent although TCP has not noticed anything: after a partition it would take
  * minutes. */
 static void redial_silent_peers(struct node *n)
@@ -218,7 +224,7 @@ static void redial_silent_peers(struct node *n)
     unsigned k = pump_peers(n->pump, peers);
     n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
     for (unsigned i = 0; i < k; i++)
-        if (n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS)
+        if (is_to_be_heard(n, peers[i].id) && n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS)
             n->io.redial(n->io.ctx, peers[i].id);
 }
 

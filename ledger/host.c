@@ -86,6 +86,8 @@ static void on_role(void *ctx, enum pump_role role, uint64_t term, uint64_t lead
     if (role != n->role || term != n->term || leader != n->leader)
         base_log(BASE_LOG_INFO, "role", BASE_S("role", names[role]), BASE_I("term", term),
                  BASE_I("leader", leader), NULL);
+    if (role != n->role) /* from now on others are to be heard: their silence counts from here */
+        n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
     n->role = role;
     n->term = term;
     n->leader = leader;
