@@ -18,8 +18,9 @@ enum {
 struct pump_now node_clock_now(void);
 
 /* Our clock minus the median of all fresh ones (ours among them), microseconds. false: fewer than
- * CLOCK_GUARD_LEAST of them. */
-bool node_clock_offset(const struct pump_peer *peers, unsigned n, uint64_t mono_ms,
+ * CLOCK_GUARD_LEAST of them. What was heard is compared with our clock as it is now, less the time
+ * since: a clock that was set in between shows at once. */
+bool node_clock_offset(const struct pump_peer *peers, unsigned n, struct pump_now now,
                        int64_t *offset_us);
 
 #endif

@@ -42,7 +42,7 @@ struct node {
     uint64_t leader_ms;    /* since when we lead */
     bool role_changed;     /* open requests have not been told yet */
     uint64_t genesis_term; /* we proposed the genesis in this term */
-    bool clock_out;        /* our clock is outside the bound: propose nothing */
+    bool clock_out;        /* our clock was outside the bound when the guard looked */
     uint64_t clock_ms;     /* the guard looks next */
     uint64_t clock_term;   /* of our leadership in which a majority has been heard */
     uint64_t redial_ms;    /* the next look for silent peers */

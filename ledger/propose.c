@@ -13,13 +13,21 @@
 
 /* ---- the clock guard ---- */
 
-void node_clock_guard(struct node *n)
+/* By what is known now; *offset_us is ours from the median. */
+static bool clock_is_out(const struct node *n, int64_t *offset_us)
 {
     struct pump_peer peers[PUMP_SERVERS_MAX];
     unsigned k = pump_peers(n->pump, peers);
-    int64_t offset = 0, bound = (int64_t)n->config->clock_bound_ms * 1000;
+    int64_t bound = (int64_t)n->config->clock_bound_ms * 1000;
+    *offset_us = 0;
+    return node_clock_offset(peers, k, n->now, offset_us) && llabs(*offset_us) > bound;
+}
+
+void node_clock_guard(struct node *n)
+{
+    int64_t offset, bound = (int64_t)n->config->clock_bound_ms * 1000;
+    bool out = clock_is_out(n, &offset);
     n->clock_ms = n->now.mono_ms + NODE_CLOCK_EVERY_MS;
-    bool out = node_clock_offset(peers, k, n->now.mono_ms, &offset) && llabs(offset) > bound;
     if (out != n->clock_out)
         base_log(out ? BASE_LOG_ERROR : BASE_LOG_INFO,
                  out ? "clock is outside the bound" : "clock is inside the bound again",
@@ -152,8 +160,15 @@ uint64_t node_tick_ms(const struct node *n)
 
 void node_propose(struct node *n)
 {
-    if (n->failed || n->role != PUMP_LEADER || !clocks_known(n) || n->clock_out)
+    int64_t offset;
+    if (n->failed || n->role != PUMP_LEADER || !clocks_known(n))
         return;
+    /* Every time: our clock may have been set a moment ago, or a third one just been heard. */
+    if (clock_is_out(n, &offset)) {
+        if (!n->clock_out)
+            node_clock_guard(n);
+        return;
+    }
     if (!core_machine_initialised(n->machine)) {
         propose_genesis(n);
         return;
