@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bugs that can be switched on, to show that the simulator notices. Those of the disk are in
+ * disk.c, those of the host in replica.c; these stand between the shipped objects: the linker calls
+ * __wrap_NAME for NAME (see CMakeLists.txt), and the shipped code itself stays as it is.
+ */
+#include "tests/sim/world.h"
+
+#include "ledger/core/machine.h"
+
+enum sim_mutation sim_mutation;
+int64_t sim_wall_us = INT64_MIN;
+int sim_running;
+
+static const struct {
+    const char *name, *text;
+    unsigned seeds;
+} mutants[SIM_MUTATION_COUNT] = {{"none", "", 0},
+#define X(name, seeds, text) {#name, text, seeds},
+                                 SIM_MUTATIONS(X)
+#undef X
+};
+
+const char *mutant_name(enum sim_mutation m)
+{
+    return mutants[m].name;
+}
+
+const char *mutant_text(enum sim_mutation m)
+{
+    return mutants[m].text;
+}
+
+unsigned mutant_seeds(enum sim_mutation m)
+{
+    return mutants[m].seeds;
+}
+
+enum sim_mutation mutant_find(const char *name)
+{
+    for (unsigned m = 1; m < SIM_MUTATION_COUNT; m++)
+        if (strcmp(mutants[m].name, name) == 0)
+            return (enum sim_mutation)m;
+    return SIM_NONE;
+}
+
+#define WRAP(result, name, ...)                                                                    \
+    result __real_##name(__VA_ARGS__);                                                             \
+    result __wrap_##name(__VA_ARGS__);                                                             \
+    result __wrap_##name(__VA_ARGS__)
+
+WRAP(bool, core_dedup_find, struct core_machine *m, struct core_call *x)
+{
+    return sim_mutation != SIM_skip_dedup && __real_core_dedup_find(m, x);
+}
+
+WRAP(struct core_closed *, core_closed_get, struct core_machine *m, const struct proto_uuid *org,
+     const struct proto_uuid *id)
+{
+    return sim_mutation == SIM_forget_closed ? NULL : __real_core_closed_get(m, org, id);
+}
+
+WRAP(void, core_transfer, struct core_machine *m, const struct proto_uuid *org_id,
+     struct core_org *org, enum core_account from, enum core_account to, int64_t amount,
+     enum core_transfer_kind kind, const struct proto_uuid *ref)
+{
+    __real_core_transfer(m, org_id, org, from, to, amount, kind, ref);
+    if (sim_mutation == SIM_charge_twice && kind == CORE_TRANSFER_COST)
+        __real_core_transfer(m, org_id, org, CORE_AVAILABLE, to, amount / 1000, kind, ref);
+}
+
+WRAP(void, core_hold_counters, struct core_machine *m, const struct proto_uuid *org_id,
+     const struct core_hold *h, int64_t spent, int64_t overrun)
+{
+    if (sim_mutation != SIM_keep_held || spent > 0)
+        __real_core_hold_counters(m, org_id, h, spent, overrun);
+}
+
+WRAP(enum proto_code, core_limit_check, const struct core_lines *lines,
+     const struct proto_uuid *org, int64_t amount, bool last, struct proto_result *r,
+     bool *downgrade)
+{
+    return sim_mutation == SIM_skip_budgets
+               ? PROTO_OK
+               : __real_core_limit_check(lines, org, amount, last, r, downgrade);
+}
+
+WRAP(struct core_window, core_window_at, unsigned window, unsigned billing_day, int64_t time_us)
+{
+    return __real_core_window_at(window, billing_day,
+                                 time_us - (sim_mutation == SIM_window_off_by_one));
+}
+
+WRAP(const struct core_open *, core_open_heap_first, const struct core_open_heap *h)
+{
+    if (sim_mutation == SIM_expiry_order && sim_running % 2 == 1 && h->n > 1 &&
+        h->nodes[h->heap[1]].deadline_us <= sim_wall_us)
+        return &h->nodes[h->heap[1]];
+    return __real_core_open_heap_first(h);
+}
+
+WRAP(uint32_t, core_expire, struct core_machine *m, struct proto_sha256 *tail)
+{
+    int64_t clock_us = m->at.clock_us;
+    if (sim_mutation == SIM_expire_by_local_clock && sim_wall_us > clock_us)
+        m->at.clock_us = sim_wall_us;
+    uint32_t n = __real_core_expire(m, tail);
+    m->at.clock_us = clock_us;
+    return n;
+}
+
+WRAP(int, core_machine_apply, struct core_machine *m, uint64_t index, uint64_t term,
+     const void *payload, size_t n, struct core_outcome *out)
+{
+    if (sim_mutation == SIM_clock_goes_back)
+        m->at.clock_us = 0;
+    return __real_core_machine_apply(m, index, term, payload, n, out);
+}
+
+WRAP(void, reads_add, struct reads *r, struct serve_request *request)
+{
+    struct node *n = (struct node *)(void *)((char *)r - offsetof(struct node, reads));
+    if (sim_mutation == SIM_leader_read)
+        node_answer_query(n, request);
+    else
+        __real_reads_add(r, request);
+}
+
+WRAP(void, intake_drop_all, struct intake *in, enum proto_reply_status waiting)
+{
+    if (sim_mutation == SIM_unknown_as_refused)
+        for (struct serve_request *r = in->requests; r; r = r->next)
+            r->proposed = false;
+    __real_intake_drop_all(in, waiting);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What consensus must hold, seen from outside: election safety, leader completeness, log matching,
+ * state-machine safety, durability on a majority, clocks within their bound, progress at the end.
+ */
+#include "tests/sim/world.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void check_leader(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    uint64_t term = n->node->term;
+    if (n->node->role != PUMP_LEADER)
+        return;
+    if (term >= SIM_TERMS) {
+        sim_fail(w, "terms exploded");
+        return;
+    }
+    if (w->leader_of[term] == n->id)
+        return;
+    if (w->leader_of[term]) {
+        sim_fail(w, "ELECTION SAFETY: two leaders of term %" PRIu64 ": n%d and n%d", term,
+                 w->leader_of[term], n->id);
+        return;
+    }
+    w->leader_of[term] = n->id;
+    w->counters.elections++;
+    sim_say(w, "n%d leads term %" PRIu64, n->id, term);
+    for (uint64_t i = n->applied + 1; i <= w->committed; i++)
+        if (w->committed_in[i] < term && pump_term_of(n->node->pump, i) != w->commit_term[i]) {
+            sim_fail(w,
+                     "LEADER COMPLETENESS: n%d, leader of term %" PRIu64 ", lacks entry %" PRIu64
+                     ", committed in term %" PRIu64,
+                     n->id, term, i, w->committed_in[i]);
+            return;
+        }
+}
+
+static unsigned durable_copies(const struct sim_world *w, uint64_t index, uint64_t term)
+{
+    unsigned copies = 0;
+    for (int i = 1; i <= w->n; i++)
+        copies += w->node[i].last >= index && w->node[i].log[index].term == term;
+    return copies;
+}
+
+/* What a node calls committed is on a majority's disks, and is the same everywhere. */
+static void check_commit(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    uint64_t commit = pump_commit_index(n->node->pump);
+    if (commit < n->committed)
+        sim_fail(w, "COMMIT WENT BACK: n%d from %" PRIu64 " to %" PRIu64, n->id, n->committed,
+                 commit);
+    for (; n->committed < commit && !w->failed; n->committed++) {
+        uint64_t i = n->committed + 1, term = pump_term_of(n->node->pump, i);
+        if (i > SIM_LOG || term == 0) {
+            sim_fail(w, "n%d commits entry %" PRIu64 " that it does not hold", n->id, i);
+        } else if (i <= w->committed) {
+            if (w->commit_term[i] != term)
+                sim_fail(w,
+                         "STATE MACHINE SAFETY: n%d commits entry %" PRIu64 " of term %" PRIu64
+                         ", it was of term %" PRIu64,
+                         n->id, i, term, w->commit_term[i]);
+        } else {
+            unsigned copies = durable_copies(w, i, term);
+            if (copies <= (unsigned)w->n / 2)
+                sim_fail(w,
+                         "DURABILITY: n%d commits entry %" PRIu64 " with %u durable copies of %d",
+                         n->id, i, copies, w->n);
+            w->committed = i;
+            w->commit_term[i] = term;
+            w->committed_in[i] = n->node->term;
+            w->counters.commits++;
+        }
+    }
+}
+
+static void check_applied(struct sim_node *n)
+{
+    struct core_position at;
+    core_machine_position(n->node->machine, &at);
+    if (at.index < n->applied)
+        sim_fail(n->w, "n%d applied %" PRIu64 " and now stands at %" PRIu64, n->id, n->applied,
+                 at.index);
+    while (n->applied < at.index && !n->w->failed)
+        truth_applied(n, ++n->applied);
+}
+
+/* A stamp may be ahead of the truth by the bound and what the good clocks are wrong by, if the
+ * leader has heard enough clocks to know. */
+static void check_stamp(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    struct pump_now now = replica_now(n);
+    unsigned fresh = 1, good = !n->bad_clock;
+    int64_t ahead = n->stamp_us - sim_true_us(w);
+    if (n->stamp_us == 0 || ahead <= (SIM_CLOCK_BOUND_MS + 2 * SIM_GOOD_CLOCK_MS) * 1000)
+        return;
+    unsigned k = pump_peers(n->node->pump, peers);
+    for (unsigned i = 0; i < k; i++)
+        if (peers[i].heard_ms > 0 && now.mono_ms - peers[i].heard_ms < CLOCK_GUARD_FRESH_MS) {
+            fresh++;
+            good += !w->node[peers[i].id].bad_clock;
+        }
+    if (fresh >= CLOCK_GUARD_LEAST && 2 * good > fresh)
+        sim_fail(w,
+                 "CLOCK: n%d stamps an entry %" PRId64 " ms ahead of the truth, knowing %u clocks",
+                 n->id, ahead / 1000, fresh);
+}
+
+void promises_check(struct sim_node *n)
+{
+    if (n->w->failed || !n->node->pump || !n->node->machine)
+        return;
+    check_leader(n);
+    check_commit(n);
+    check_applied(n);
+    check_stamp(n);
+}
+
+void promises_logs(struct sim_world *w)
+{
+    for (int a = 1; a <= w->n; a++)
+        for (int b = a + 1; b <= w->n && !w->failed; b++) {
+            const struct sim_node *x = &w->node[a], *y = &w->node[b];
+            bool match = false;
+            for (uint64_t i = x->last < y->last ? x->last : y->last; i > 0 && !w->failed; i--) {
+                const struct sim_entry *p = &x->log[i], *q = &y->log[i];
+                match |= p->term == q->term;
+                if (match && (p->term != q->term || p->len != q->len ||
+                              (p->len > 0 && memcmp(p->data, q->data, p->len) != 0)))
+                    sim_fail(w, "LOG MATCHING: n%d and n%d at entry %" PRIu64, a, b, i);
+            }
+        }
+}
+
+void promises_liveness(struct sim_world *w)
+{
+    const struct sim_node *leader = NULL;
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].up && w->node[i].node->role == PUMP_LEADER &&
+            (!leader || w->node[i].node->term > leader->node->term))
+            leader = &w->node[i];
+    if (!leader) {
+        sim_fail(w, "LIVENESS: no leader %" PRIu64 " ms after the heal", w->now_ms - w->heal_ms);
+        return;
+    }
+    if (w->counters.answers < w->answers_at_heal + 10 && w->committed < SIM_LOG - 600)
+        sim_fail(w, "LIVENESS: %" PRIu64 " answers in %" PRIu64 " ms after the heal",
+                 w->counters.answers - w->answers_at_heal, w->now_ms - w->heal_ms);
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].up && w->node[i].applied + 100 < leader->applied)
+            sim_fail(w, "LIVENESS: n%d applied %" PRIu64 ", the leader %" PRIu64, i,
+                     w->node[i].applied, leader->applied);
+}

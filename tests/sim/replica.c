@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One simulated node: the shipped object's life (start from disk, events, crash), its clocks, its
+ * side of the network.
+ */
+#include "tests/sim/world.h"
+
+#include "proto/base/check.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* ---- clocks ---- */
+
+static int64_t drifted(const struct sim_node *n, int64_t v)
+{
+    return v + v * n->drift_ppm / 1000000;
+}
+
+struct pump_now replica_now(const struct sim_node *n)
+{
+    int64_t now = (int64_t)n->w->now_ms;
+    return (struct pump_now){.mono_ms = n->mono_ms + (uint64_t)drifted(n, now),
+                             .wall_us = SIM_START_US + drifted(n, now * 1000) + n->offset_us};
+}
+
+/* ---- effects ---- */
+
+bool replica_dies(struct sim_node *n)
+{
+    if (!n->dying && sim_rarely(n->w, n->w->rate.die)) {
+        n->dying = true;
+        n->w->counters.in_callbacks++;
+    }
+    return n->dying;
+}
+
+static void send_message(void *ctx, uint64_t peer, const void *head, size_t head_len,
+                         const void *body, size_t body_len)
+{
+    struct sim_node *n = ctx;
+    struct sim_world *w = n->w;
+    w->counters.messages++;
+    CHECK(peer >= 1 && peer <= (uint64_t)w->n);
+    if (replica_dies(n) || w->cut[n->id][peer] || sim_often(w, w->rate.lose))
+        return;
+    struct sim_message *m = sim_alloc(w, sizeof *m + head_len + body_len);
+    m->from = n->id;
+    m->len = head_len + body_len;
+    memcpy(m->bytes, head, head_len);
+    memcpy(m->bytes + head_len, body, body_len);
+    uint64_t delay = 1 + sim_below(&w->random, n->net_ms);
+    if (sim_often(w, w->rate.delay))
+        delay += sim_below(&w->random, 2000);
+    sim_put(&w->events, w->now_ms + delay, SIM_MESSAGE, (int)peer, 0, m);
+    if (sim_often(w, w->rate.repeat))
+        sim_put(&w->events,
+                w->now_ms + delay +
+                    sim_below(&w->random, sim_permille(&w->random, 200) ? 3000 : 50),
+                SIM_MESSAGE, (int)peer, 0, m);
+}
+
+static void redial(void *ctx, uint64_t peer)
+{
+    (void)ctx;
+    (void)peer;
+}
+
+/* Kept until the event is over: what it applied is then known to the checkers. */
+static void reply(void *ctx, struct serve_request *r, nng_msg *m)
+{
+    struct sim_node *n = ctx;
+    if (replica_dies(n) || !m) {
+        nng_msg_free(m);
+        serve_request_free(r);
+        return;
+    }
+    CHECK(n->replies < sizeof n->reply / sizeof n->reply[0]);
+    n->replied_to[n->replies] = r;
+    n->reply[n->replies++] = m;
+}
+
+static void random_bytes(void *ctx, void *p, size_t len)
+{
+    struct sim_node *n = ctx;
+    uint8_t *at = p;
+    for (size_t i = 0; i < len; i++)
+        at[i] = (uint8_t)sim_random(&n->w->random);
+}
+
+/* ---- life ---- */
+
+static struct node_io io_of(struct sim_node *n)
+{
+    struct node_io io = {
+        .ctx = n, .send = send_message, .redial = redial, .reply = reply, .random = random_bytes};
+    disk_io(&io);
+    return io;
+}
+
+static unsigned guards_off(void)
+{
+    switch (sim_mutation) {
+    case SIM_guard_order:
+        return PUMP_GUARD_ORDER;
+    case SIM_guard_pre_vote:
+        return PUMP_GUARD_PRE_VOTE;
+    case SIM_guard_commit_max:
+        return PUMP_GUARD_COMMIT_MAX;
+    default:
+        return 0;
+    }
+}
+
+static void deliver_replies(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    for (unsigned i = 0; i < n->replies; i++) {
+        struct sim_rpc *sent = (struct sim_rpc *)(void *)n->replied_to[i]->port;
+        struct sim_rpc *rpc = sim_alloc(w, sizeof *rpc);
+        *rpc = *sent;
+        truth_reply(n, rpc, nng_msg_body(n->reply[i]), nng_msg_len(n->reply[i]));
+        nng_msg_free(n->reply[i]);
+        serve_request_free(n->replied_to[i]);
+        if (!sim_often(w, w->rate.lose))
+            sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, n->net_ms), SIM_REPLY,
+                    rpc->caller, 0, rpc);
+    }
+    n->replies = 0;
+}
+
+static void drop_replies(struct sim_node *n)
+{
+    for (unsigned i = 0; i < n->replies; i++) {
+        nng_msg_free(n->reply[i]);
+        serve_request_free(n->replied_to[i]);
+    }
+    n->replies = 0;
+}
+
+static void enter(struct sim_node *n)
+{
+    sim_running = n->id;
+    sim_wall_us = replica_now(n).wall_us;
+    n->stamp_us = 0;
+}
+
+static void leave(void)
+{
+    sim_running = 0;
+    sim_wall_us = INT64_MIN;
+}
+
+void replica_crash(struct sim_node *n, const char *why)
+{
+    struct sim_world *w = n->w;
+    if (!n->up)
+        return;
+    n->dying = true;
+    disk_crash(n);
+    node_drop_requests(n->node, PROTO_REPLY_unavailable);
+    drop_replies(n);
+    node_close(n->node);
+    free(n->node);
+    n->node = NULL;
+    n->up = false;
+    n->life++;
+    n->paused_until_ms = 0;
+    w->counters.crashes++;
+    sim_say(w, "n%d crashes (%s); its log ends at %" PRIu64 ", its checkpoint at %" PRIu64, n->id,
+            why, n->last, n->durable ? n->durable->meta.applied_index : 0);
+}
+
+static void restart_later(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    sim_put(&w->events, w->now_ms + sim_below(&w->random, 2500), SIM_RESTART, n->id, n->life, NULL);
+}
+
+/* After every event. */
+static void after(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    if (n->node->failed && !n->dying) {
+        sim_fail(w, "n%d ends by itself, exit %d: %s%s", n->id, (int)n->node->exit,
+                 n->node->pump ? pump_error(n->node->pump) : "",
+                 core_machine_error(n->node->machine));
+        n->dying = true;
+    }
+    promises_check(n);
+    if (!n->dying)
+        deliver_replies(n);
+    if (n->dying) {
+        replica_crash(n, n->full_until_ms > w->now_ms ? "disk full" : "in an effect");
+        restart_later(n);
+        return;
+    }
+    uint64_t at = w->now_ms + node_wait_ms(n->node);
+    if (at <= w->now_ms)
+        at = w->now_ms + 1;
+    if (at < n->timer_ms || n->timer_ms <= w->now_ms) {
+        n->timer_ms = at;
+        sim_put(&w->events, at, SIM_TIMER, n->id, n->life, NULL);
+    }
+}
+
+void replica_start(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    struct log_recovered log;
+    const struct state_meta none = {0};
+    if (n->up || w->failed)
+        return;
+    const struct node_start start = {.state = n->durable ? &n->durable->meta : &none,
+                                     .log = &log,
+                                     .disable_guards = guards_off()};
+    const struct node_io io = io_of(n);
+    n->node = calloc(1, sizeof *n->node);
+    CHECK(n->node);
+    n->up = true;
+    n->life++;
+    n->dying = false;
+    n->seen = n->durable;
+    n->timer_ms = 0;
+    n->page = NULL;
+    n->page_cap = 0;
+    n->applied = n->committed = start.state->applied_index;
+    disk_recover(n, &log);
+    enter(n);
+    int rv = node_open(n->node, &n->config, &io, &start);
+    struct core_position at;
+    if (rv == 0) {
+        core_machine_position(n->node->machine, &at);
+        if (at.index > 0 && memcmp(&at.chain, &w->chain[at.index], sizeof at.chain) != 0)
+            sim_fail(w, "STATE: n%d starts from a checkpoint at %" PRIu64 " with another chain",
+                     n->id, at.index);
+        rv = node_start(n->node, replica_now(n), &start);
+    }
+    log_recovered_close(&log);
+    leave();
+    sim_say(w, "n%d starts: log to %" PRIu64 ", checkpoint at %" PRIu64 ", term %" PRIu64, n->id,
+            n->last, n->applied, n->term);
+    after(n);
+}
+
+/* ---- events ---- */
+
+static void on_request(struct sim_node *n, struct sim_rpc *rpc)
+{
+    struct serve_refusal refusal;
+    nng_msg *m;
+    CHECK(nng_msg_alloc(&m, rpc->len) == 0);
+    memcpy(nng_msg_body(m), rpc->bytes, rpc->len);
+    struct serve_request *r =
+        serve_request_open(m, &n->config.cluster.uuid, n->config.cluster.group, &refusal);
+    if (!r) {
+        nng_msg_free(m);
+        sim_fail(n->w, "n%d refuses a frame: %s", n->id, refusal.detail);
+        return;
+    }
+    r->port = (struct serve_port *)(void *)rpc; /* its way back; nobody looks inside */
+    if (sim_mutation == SIM_stale_read)
+        r->stale = true;
+    node_on_request(n->node, replica_now(n), r);
+}
+
+static void on_state(struct sim_node *n, bool done)
+{
+    uint64_t index;
+    if (!n->writing)
+        return;
+    if (done && n->full_until_ms > n->w->now_ms) {
+        n->dying = true;
+        return;
+    }
+    index = n->writing->meta.applied_index + (sim_mutation == SIM_checkpoint_behind);
+    if (done ? !disk_state_done(n) : n->state_told)
+        return;
+    n->state_told |= !done;
+    node_on_checkpoint(n->node, replica_now(n), index);
+}
+
+static void handle(struct sim_node *n, const struct sim_event *e)
+{
+    struct sim_world *w = n->w;
+    uint64_t first, last;
+    const struct sim_message *m = e->data;
+    switch (e->kind) {
+    case SIM_MESSAGE:
+        if (!w->cut[m->from][n->id])
+            node_on_message(n->node, replica_now(n), m->bytes, m->len);
+        break;
+    case SIM_DISK:
+        if (n->first_write && (n->full_until_ms > w->now_ms || sim_rarely(w, w->rate.fail)))
+            n->dying = true; /* the log thread's on_fatal: the process ends */
+        else if (disk_write_done(n, &first, &last))
+            node_on_persisted(n->node, replica_now(n), first, last);
+        break;
+    case SIM_STATE:
+        on_state(n, e->data != NULL);
+        break;
+    case SIM_REQUEST:
+        on_request(n, e->data);
+        break;
+    default:
+        break;
+    }
+}
+
+void replica_handle(struct sim_node *n, const struct sim_event *e)
+{
+    struct sim_world *w = n->w;
+    bool own = e->kind == SIM_DISK || e->kind == SIM_STATE || e->kind == SIM_TIMER;
+    if (!n->up || (own && e->life != n->life))
+        return;
+    if (n->paused_until_ms > w->now_ms) { /* the process stands still; events wait for it */
+        sim_put(&w->events, n->paused_until_ms, e->kind, e->node, e->life, e->data);
+        return;
+    }
+    enter(n);
+    handle(n, e);
+    if (!n->dying && !n->node->failed)
+        node_timers(n->node, replica_now(n));
+    if (!n->dying)
+        node_propose(n->node);
+    leave();
+    after(n);
+}
+
+void replica_transfer(struct sim_node *n)
+{
+    if (!n->up || n->paused_until_ms > n->w->now_ms)
+        return;
+    enter(n);
+    int rv = pump_transfer(n->node->pump, replica_now(n), 0);
+    n->w->counters.transfers += rv == 0;
+    node_pump_result(n->node, rv == PUMP_NOT_LEADER || rv == -ENOENT ? 0 : rv);
+    leave();
+    after(n);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One run: a cluster is made, lives with faults, is healed, must make progress, and is compared
+ * with its logs.
+ */
+#include "tests/sim/world.h"
+
+#include "proto/base/check.h"
+#include "proto/hash.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- memory that lives until the run ends ---- */
+
+enum { CHUNK = 4 << 20, CHUNKS_MAX = 4096 };
+static uint8_t *chunk[CHUNKS_MAX];
+static size_t chunk_size[CHUNKS_MAX];
+static unsigned chunks, chunk_now;
+static size_t chunk_used;
+
+void *sim_alloc(struct sim_world *w, size_t n)
+{
+    (void)w;
+    n = (n + 15) & ~(size_t)15;
+    while (chunk_now < chunks && chunk_used + n > chunk_size[chunk_now]) {
+        chunk_now++;
+        chunk_used = 0;
+    }
+    if (chunk_now == chunks) {
+        CHECK(chunks < CHUNKS_MAX);
+        chunk_size[chunks] = n > CHUNK ? n : CHUNK;
+        chunk[chunks] = malloc(chunk_size[chunks]);
+        CHECK(chunk[chunks]);
+        chunks++;
+    }
+    void *p = chunk[chunk_now] + chunk_used;
+    chunk_used += n;
+    return memset(p, 0, n);
+}
+
+const void *sim_copy(struct sim_world *w, const void *p, size_t n)
+{
+    if (n == 0)
+        return NULL;
+    return memcpy(sim_alloc(w, n), p, n);
+}
+
+/* ---- words ---- */
+
+void sim_fail(struct sim_world *w, const char *format, ...)
+{
+    va_list ap;
+    if (w->failed)
+        return;
+    w->failed = true;
+    va_start(ap, format);
+    (void)vsnprintf(w->failure, sizeof w->failure, format, ap);
+    va_end(ap);
+    sim_say(w, "FAILED: %s", w->failure);
+}
+
+void sim_say(struct sim_world *w, const char *format, ...)
+{
+    va_list ap;
+    if (!w->trace)
+        return;
+    va_start(ap, format);
+    (void)printf("%7" PRIu64 ".%03" PRIu64 " s  ", w->now_ms / 1000, w->now_ms % 1000);
+    (void)vprintf(format, ap);
+    (void)putchar('\n');
+    va_end(ap);
+}
+
+bool sim_rarely(struct sim_world *w, unsigned per_100000)
+{
+    return w->faulty && sim_below(&w->random, 100000) < per_100000;
+}
+
+bool sim_often(struct sim_world *w, unsigned permille)
+{
+    return w->faulty && sim_permille(&w->random, permille);
+}
+
+int64_t sim_true_us(const struct sim_world *w)
+{
+    return SIM_START_US + (int64_t)w->now_ms * 1000;
+}
+
+/* ---- faults ---- */
+
+static struct sim_node *any(struct sim_world *w)
+{
+    return &w->node[1 + (int)sim_below(&w->random, (unsigned)w->n)];
+}
+
+static unsigned up_to(struct sim_world *w, unsigned most)
+{
+    return sim_permille(&w->random, 300) ? 0 : sim_below(&w->random, most + 1);
+}
+
+static void draw_rates(struct sim_world *w)
+{
+    w->rate = (struct sim_faults){.lose = up_to(w, sim_permille(&w->random, 200) ? 300 : 60),
+                                  .repeat = up_to(w, 80),
+                                  .delay = up_to(w, 40),
+                                  .die = up_to(w, 40),
+                                  .stall = up_to(w, 1000),
+                                  .fail = up_to(w, 60),
+                                  .crash = up_to(w, 40),
+                                  .cut = up_to(w, 40),
+                                  .pause = up_to(w, 20),
+                                  .jump = up_to(w, 20),
+                                  .transfer = up_to(w, 20),
+                                  .dup_request = up_to(w, 150)};
+}
+
+static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
+{
+    if (!n->up)
+        return;
+    replica_crash(n, "power");
+    sim_put(&w->events, w->now_ms + sim_below(&w->random, ms), SIM_RESTART, n->id, n->life, NULL);
+}
+
+static void fault_crash(struct sim_world *w)
+{
+    if (sim_permille(&w->random, 200))
+        for (int i = 1; i <= w->n; i++)
+            crash_one(w, &w->node[i], 800);
+    else
+        crash_one(w, any(w), 4000);
+}
+
+static void cut_off(struct sim_world *w, int a, int b, bool both)
+{
+    w->cut[a][b] = a != b;
+    if (both)
+        w->cut[b][a] = a != b;
+    sim_say(w, "n%d %s n%d cut", a, both ? "<->" : "->", b);
+}
+
+static void fault_cut(struct sim_world *w)
+{
+    unsigned what = sim_below(&w->random, 4);
+    if (what == 0 || what == 3) {
+        memset(w->cut, 0, sizeof w->cut);
+        sim_say(w, "network whole");
+    }
+    if (what == 1)
+        cut_off(w, any(w)->id, any(w)->id, sim_permille(&w->random, 300));
+    if (what >= 2) {
+        int a = any(w)->id, other = w->n == 5 && sim_permille(&w->random, 500) ? any(w)->id : a;
+        for (int b = 1; b <= w->n; b++)
+            if (b != a && b != other) {
+                cut_off(w, a, b, true);
+                cut_off(w, other, b, true);
+            }
+    }
+}
+
+static void fault_clock(struct sim_world *w, struct sim_node *n)
+{
+    static const int64_t jumps_ms[] = {2000, 60000, 3600000, 86400000};
+    int64_t ms = (int64_t)sim_below(&w->random, SIM_GOOD_CLOCK_MS);
+    if (n->bad_clock)
+        ms = jumps_ms[sim_below(&w->random, 4)];
+    n->offset_us = sim_permille(&w->random, 500) ? ms * 1000 : -ms * 1000;
+    w->counters.jumps++;
+    sim_say(w, "n%d: wall clock now %" PRId64 " ms off", n->id, n->offset_us / 1000);
+}
+
+static void fault_pause(struct sim_world *w, struct sim_node *n)
+{
+    if (!n->up)
+        return;
+    n->paused_until_ms = w->now_ms + 50 + sim_below(&w->random, 3000);
+    w->counters.pauses++;
+    sim_say(w, "n%d pauses until %" PRIu64 " ms", n->id, n->paused_until_ms);
+}
+
+static void fault_disk(struct sim_world *w, struct sim_node *n)
+{
+    n->full_until_ms = w->now_ms + sim_below(&w->random, 4000);
+    sim_say(w, "n%d: disk full until %" PRIu64 " ms", n->id, n->full_until_ms);
+}
+
+static void fault(struct sim_world *w)
+{
+    const struct sim_faults *r = &w->rate;
+    if (sim_often(w, r->crash * 5))
+        fault_crash(w);
+    if (sim_often(w, r->cut * 10))
+        fault_cut(w);
+    if (sim_often(w, r->pause * 5))
+        fault_pause(w, any(w));
+    if (sim_often(w, r->jump * 10))
+        fault_clock(w, any(w));
+    if (sim_often(w, r->transfer * 5))
+        replica_transfer(any(w));
+    if (sim_often(w, r->fail / 4))
+        fault_disk(w, any(w));
+    sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);
+}
+
+static void heal(struct sim_world *w)
+{
+    w->faulty = false;
+    memset(w->cut, 0, sizeof w->cut);
+    w->answers_at_heal = w->counters.answers;
+    int down = sim_permille(&w->random, 250) ? any(w)->id : 0; /* a minority may stay away */
+    sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
+    for (int i = 1; i <= w->n; i++) {
+        struct sim_node *n = &w->node[i];
+        n->full_until_ms = 0;
+        if (n->bad_clock)
+            n->offset_us = 0;
+        if (i != down)
+            replica_start(n);
+    }
+    if (down) {
+        replica_crash(&w->node[down], "stays down");
+        w->node[down].life++;
+    }
+}
+
+/* ---- a run ---- */
+
+static void make_cluster(struct sim_world *w)
+{
+    struct proto_hash op = {{0xee}};
+    uint32_t operator= 1;
+    memcpy(op.b + 1, &operator, sizeof operator);
+    w->cluster =
+        (struct cluster_conf){.uuid = {{0xc1}}, .seed = {{0x5e}}, .n_nodes = (unsigned)w->n};
+    proto_sha256_of(op.b, sizeof op.b, &op); /* as callers present it */
+    struct proto_hash raw = {{0xee}};
+    memcpy(raw.b + 1, &operator, sizeof operator);
+    proto_sha256_of(raw.b, sizeof raw.b, &w->cluster.operator_hash);
+    for (int i = 0; i < w->n; i++) {
+        struct cluster_node *c = &w->cluster.nodes[i];
+        c->id = (uint32_t)i + 1;
+        (void)snprintf(c->peer, sizeof c->peer, "n%d", i + 1);
+        (void)snprintf(c->client, sizeof c->client, "c%d", i + 1);
+    }
+}
+
+static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t len)
+{
+    struct sim_node *n = &w->node[id];
+    n->w = w;
+    n->id = id;
+    n->term = n->last = 1;
+    n->log[1] =
+        (struct sim_entry){.term = 1, .kind = ENTRY_CHANGE, .data = conf, .len = (uint32_t)len};
+    n->mono_ms = 1000 + sim_below(&w->random, 1000000);
+    n->offset_us =
+        1000 * ((int64_t)sim_below(&w->random, 2 * SIM_GOOD_CLOCK_MS) - SIM_GOOD_CLOCK_MS);
+    n->drift_ppm = (int)sim_below(&w->random, 400) - 200;
+    n->disk_ms = sim_permille(&w->random, 200) ? 60 : 4;
+    n->net_ms = sim_permille(&w->random, 200) ? 60 : 5;
+    n->config = (struct node_config){
+        .id = (uint32_t)id,
+        .cluster = w->cluster,
+        .election_timeout_ms = 500,
+        .heartbeat_ms = 100,
+        .cache_records = sim_permille(&w->random, 500) ? 64 : 100000,
+        .checkpoint_ms = 50 + sim_below(&w->random, 1500),
+        .checkpoint_records = sim_permille(&w->random, 300) ? 20 : 65536,
+        .clock_bound_ms = sim_mutation == SIM_no_clock_guard ? 2000000000 : SIM_CLOCK_BOUND_MS};
+    n->config.self = &n->config.cluster.nodes[id - 1];
+}
+
+static void boot(struct sim_world *w)
+{
+    struct pump_server servers[SIM_NODES];
+    uint8_t bytes[ENTRY_CONF_MAX];
+    make_cluster(w);
+    for (int i = 0; i < w->n; i++)
+        servers[i] = (struct pump_server){(uint64_t)i + 1, w->cluster.nodes[i].peer};
+    int len = pump_encode_servers(servers, (unsigned)w->n, bytes);
+    CHECK(len > 0);
+    const uint8_t *conf = sim_copy(w, bytes, (size_t)len);
+    for (int i = 1; i <= w->n; i++)
+        make_node(w, i, conf, (size_t)len);
+    if (sim_permille(&w->random, 500))
+        for (int i = 0; i < w->n / 2; i++)
+            any(w)->bad_clock = i == 0 || sim_permille(&w->random, 500);
+    truth_open(w);
+    for (int i = 1; i <= w->n; i++)
+        replica_start(&w->node[i]);
+    callers_open(w);
+}
+
+static void dispatch(struct sim_world *w, const struct sim_event *e)
+{
+    switch (e->kind) {
+    case SIM_CALLER:
+        if (w->caller[e->node].attempt == e->life)
+            callers_act(w, e->node);
+        break;
+    case SIM_REPLY:
+        callers_reply(w, e->data);
+        break;
+    case SIM_RESTART:
+        if (w->node[e->node].life == e->life)
+            replica_start(&w->node[e->node]);
+        break;
+    case SIM_FAULT:
+        if (w->faulty)
+            fault(w);
+        break;
+    default:
+        replica_handle(&w->node[e->node], e);
+    }
+}
+
+void sim_run(struct sim_world *w, uint64_t seed)
+{
+    w->seed = seed;
+    w->random.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 4321;
+    w->n = sim_permille(&w->random, 300) ? 5 : 3;
+    w->heal_ms = 2000 + sim_below(&w->random, 12000);
+    /* Holds expire half a minute after a change of leader: long runs see it. */
+    w->end_ms = w->heal_ms + (sim_permille(&w->random, 250) ? 45000 : 7000);
+    w->faulty = true;
+    draw_rates(w);
+    boot(w);
+    sim_put(&w->events, 200 + sim_below(&w->random, 3000), SIM_FAULT, 0, 0, NULL);
+    uint64_t next_check = 0;
+    while (w->events.n > 0 && !w->failed) {
+        struct sim_event e = sim_take(&w->events);
+        if (e.at_ms > w->end_ms)
+            break;
+        w->now_ms = e.at_ms;
+        if (w->faulty && w->now_ms >= w->heal_ms)
+            heal(w);
+        dispatch(w, &e);
+        if (w->now_ms >= next_check) {
+            promises_logs(w);
+            next_check = w->now_ms + 1000;
+        }
+    }
+    if (w->failed)
+        return;
+    promises_logs(w);
+    promises_liveness(w);
+    if (!w->failed)
+        truth_end(w);
+    w->counters.ms += w->now_ms;
+}
+
+void sim_world_close(struct sim_world *w)
+{
+    for (int i = 1; i <= w->n; i++)
+        replica_crash(&w->node[i], "the run is over");
+    truth_close(w);
+    sim_events_close(&w->events);
+    chunk_now = 0;
+    chunk_used = 0;
+    const struct sim_counters kept = w->counters;
+    bool trace = w->trace;
+    memset(w, 0, sizeof *w);
+    w->counters = kept;
+    w->trace = trace;
+}

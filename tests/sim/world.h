@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A whole cluster in one process and in simulated time: SHIPPED nodes (ledger/node_state.h: pump,
+ * guards, machine, intake, answers, checkpoints, recovery) over a simulated disk, network and
+ * clock, with simulated edges that send real frames. Single-threaded; one seed is one run.
+ *   sim_main.c    command line, seeds, report      sim_run.c      a run: faults, the heal, the end
+ *   replica.c     one node: life, crashes, clocks  disk.c         its log, votes and checkpoints
+ *   callers.c     edges: calls, retries, reads     promises.c     what consensus must hold
+ *   truth.c       what the ledger must hold        mutants.c      bugs to be switched on
+ */
+#ifndef HOLDFAST_TESTS_SIM_WORLD_H
+#define HOLDFAST_TESTS_SIM_WORLD_H
+
+#include "ledger/node_state.h"
+#include "tests/sim/events.h"
+#include "tests/sim/shadow.h"
+
+enum {
+    SIM_NODES = 5,
+    SIM_LOG = 6000, /* entries of a run; callers stop before */
+    SIM_TERMS = 4000,
+    SIM_COMMANDS = 20000,
+    SIM_CALLERS = 6,
+    SIM_RPC_COMMANDS = 4,
+    SIM_CLOCK_BOUND_MS = 500,
+    SIM_GOOD_CLOCK_MS = 100, /* good clocks are wrong by less */
+};
+#define SIM_START_US (INT64_C(1767225600000000) + INT64_C(3600000000) - INT64_C(6000000))
+
+enum sim_event_kind {
+    SIM_MESSAGE = 1, /* data: struct sim_message */
+    SIM_DISK,        /* a log write may be done */
+    SIM_STATE,       /* a checkpoint is on disk; the node hears of it */
+    SIM_TIMER,
+    SIM_REQUEST, /* data: struct sim_rpc */
+    SIM_REPLY,   /* data: struct sim_rpc; node: caller */
+    SIM_CALLER,  /* a caller acts; node: caller */
+    SIM_RESTART,
+    SIM_FAULT,
+};
+
+/* ---- mutants: bugs that the checkers must find (mutants.c) ---- */
+enum sim_mutation {
+    SIM_NONE,
+#define SIM_MUTATIONS(X)                                                                           \
+    X(ack_before_fsync, 50, "a log write is reported before it is on disk")                        \
+    X(forget_vote, 500, "the vote is not written with the term")                                   \
+    X(forget_term, 500, "term and vote are not written")                                           \
+    X(lose_truncation, 500, "a log write does not drop what stood there before")                   \
+    X(guard_order, 500, "pump guard 2 off: overtaken and repeated messages are taken")             \
+    X(guard_pre_vote, 2000, "pump guard 3 off: a pre-vote's rejection hides the higher term")      \
+    X(guard_commit_max, 500, "pump guard 4 off: the commit index may go back")                     \
+    X(no_clock_guard, 50, "a leader's clock is never compared")                                    \
+    X(expire_by_local_clock, 50, "holds expire by the node's own clock")                           \
+    X(clock_goes_back, 50, "replicated time is the stamp, not the highest so far")                 \
+    X(skip_dedup, 50, "a repeated command is run again")                                           \
+    X(forget_closed, 50, "a decided hold is not remembered")                                       \
+    X(charge_twice, 50, "a settlement's cost moves twice")                                         \
+    X(keep_held, 50, "a hold's end leaves its amount in the budget")                               \
+    X(skip_budgets, 50, "no budget refuses")                                                       \
+    X(window_off_by_one, 500, "a window's first instant counts to the one before")                 \
+    X(expiry_order, 100, "due holds expire in an order that differs between nodes")                \
+    X(stale_read, 50, "a query is answered at once from what is applied")                          \
+    X(leader_read, 500, "a leader answers queries without asking a majority")                      \
+    X(unknown_as_refused, 100, "what was under way when leadership is lost is called refused")     \
+    X(checkpoint_early, 100, "a checkpoint is reported before it is on disk")                      \
+    X(checkpoint_torn, 50, "a checkpoint's position is written before its records")                \
+    X(checkpoint_behind, 50, "a checkpoint names an index before its records")                     \
+    X(checkpoint_loses_record, 50, "a checkpoint leaves one record out")                           \
+    X(restart_forgets_open, 100, "a restart does not read the open holds")
+#define X(name, seeds, text) SIM_##name,
+    SIM_MUTATIONS(X)
+#undef X
+        SIM_MUTATION_COUNT
+};
+extern enum sim_mutation sim_mutation; /* one at a time, for the whole process */
+extern int64_t sim_wall_us;            /* of the node that is running; INT64_MIN: none */
+extern int sim_running;                /* its id */
+
+/* ---- what a disk holds ---- */
+struct sim_entry {
+    uint64_t term;
+    const uint8_t *data;
+    uint32_t len;
+    uint8_t kind;
+};
+struct sim_record {
+    const uint8_t *key, *value;
+    size_t klen, vlen;
+};
+/* A checkpoint; never changed once made. */
+struct sim_state {
+    struct state_meta meta;
+    struct sim_record *record; /* by key */
+    size_t n;
+};
+/* A log write on its way. */
+struct sim_write {
+    const struct log_entry *entries; /* the pump's: live until it is told */
+    unsigned n;
+    uint64_t done_ms;
+    bool told; /* the node was told before it was on disk (a mutant) */
+    struct sim_write *next;
+};
+
+struct sim_world;
+
+struct sim_node {
+    struct sim_world *w;
+    int id;
+    struct node_config config;
+    bool up;
+    uint64_t life;     /* counts starts and crashes: events of an earlier life are void */
+    bool dying;        /* a fault struck inside a callback: nothing gets out any more */
+    struct node *node; /* the shipped object */
+    /* disk */
+    uint64_t term, vote, incarnation;
+    struct sim_entry log[SIM_LOG + 1];
+    uint64_t last;
+    const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
+    const struct sim_state *writing;        /* NULL: none */
+    bool state_told;
+    uint64_t full_until_ms; /* every write fails */
+    struct log_entry *page;
+    unsigned page_cap;
+    /* memory */
+    struct sim_write *first_write, *last_write;
+    struct serve_request *replied_to[1024];
+    nng_msg *reply[1024]; /* of the event being handled */
+    unsigned replies;
+    int64_t stamp_us;            /* of an entry that it proposed in this event; 0: none */
+    uint64_t applied, committed; /* checked so far, in this life */
+    uint64_t timer_ms;
+    uint64_t paused_until_ms;
+    /* clocks */
+    uint64_t mono_ms;  /* at now 0 */
+    int64_t offset_us; /* of the wall clock */
+    int drift_ppm;
+    bool bad_clock;           /* may leave the bound */
+    unsigned disk_ms, net_ms; /* slow ones have more */
+};
+
+struct sim_message {
+    int from;
+    size_t len;
+    uint8_t bytes[];
+};
+
+/* ---- callers ---- */
+struct sim_command {
+    uint8_t kind;
+    const uint8_t *bytes; /* as callers send it */
+    uint32_t n;
+    unsigned attempts, refusals; /* requests that carried it; refused as never proposed */
+    unsigned results, effects;   /* in the log; of them OK and not a duplicate */
+    uint64_t effect_index;
+    bool answered; /* OK */
+};
+struct sim_rpc {
+    int caller, node;
+    uint64_t attempt; /* the caller's, at sending */
+    unsigned n;
+    uint32_t command[SIM_RPC_COMMANDS]; /* numbers; n = 0: a query */
+    bool stale;
+    uint64_t acked; /* highest index acknowledged to anybody when it was sent */
+    const uint8_t *bytes;
+    size_t len;
+    /* reply */
+    unsigned status;
+    uint32_t leader;
+    uint16_t code[SIM_RPC_COMMANDS];
+    uint32_t created;
+};
+enum sim_step { SIM_IDLE, SIM_SETUP, SIM_RESERVING, SIM_HOLDING, SIM_EXTENDING, SIM_ENDING };
+struct sim_caller {
+    int id;
+    enum sim_step step;
+    unsigned setup;   /* of the administrator: commands done */
+    uint32_t command; /* under way */
+    struct proto_uuid hold;
+    int64_t amount;
+    int leader;           /* it believes */
+    bool stubborn;        /* holds on to it */
+    uint64_t attempt;     /* what belongs to an earlier one is void */
+    bool waiting, hinted; /* for a reply; a reply said where to go */
+    unsigned tries;
+};
+
+struct sim_counters {
+    uint64_t commits, elections, crashes, in_callbacks, failures, messages, checkpoints, requests,
+        answers, reads, expired, effects, refused, unknown, ms, quiet_ms, transfers, pauses, jumps,
+        seeds_failed;
+};
+
+struct sim_faults {
+    unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, dup_request;
+};
+
+struct sim_world {
+    struct sim_random random;
+    struct sim_events events;
+    uint64_t seed, now_ms, heal_ms, end_ms;
+    int n;
+    struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
+    bool cut[SIM_NODES + 1][SIM_NODES + 1];
+    bool faulty;            /* until the heal */
+    struct sim_faults rate; /* permille, or per 100,000 where rare */
+    struct cluster_conf cluster;
+    struct sim_caller caller[SIM_CALLERS];
+    unsigned callers;
+    struct sim_command *command; /* by number, from 1 */
+    uint32_t commands;
+    unsigned org_count;
+    /* consensus */
+    int leader_of[SIM_TERMS];
+    uint64_t committed;
+    uint64_t commit_term[SIM_LOG + 1], committed_in[SIM_LOG + 1];
+    /* truth.c */
+    struct core_machine *oracle;
+    uint64_t applied; /* 1 .. applied were applied somewhere */
+    struct sim_entry truth[SIM_LOG + 1];
+    struct proto_hash chain[SIM_LOG + 1];
+    int64_t clock_us[SIM_LOG + 1];
+    struct core_balances balance[SIM_LOG + 1][SHADOW_ORGS];
+    struct {
+        const uint8_t *bytes;
+        const struct core_item *items;
+        uint32_t n;
+        const uint32_t *command; /* numbers; 0: not a caller's */
+    } results[SIM_LOG + 1];
+    uint64_t acked; /* highest index acknowledged */
+    uint64_t answers_at_heal;
+    bool failed, trace;
+    char failure[400];
+    struct sim_counters counters;
+};
+
+/* ---- sim_run.c ---- */
+void sim_run(struct sim_world *w, uint64_t seed);
+void sim_world_close(struct sim_world *w);
+void *sim_alloc(struct sim_world *w, size_t n); /* zeroed; until the run ends */
+const void *sim_copy(struct sim_world *w, const void *p, size_t n);
+/* The first failure counts; the run ends after the event. */
+__attribute__((format(printf, 2, 3))) void sim_fail(struct sim_world *w, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void sim_say(struct sim_world *w, const char *format, ...);
+bool sim_rarely(struct sim_world *w, unsigned per_100000); /* only while faulty */
+bool sim_often(struct sim_world *w, unsigned permille);    /* only while faulty */
+int64_t sim_true_us(const struct sim_world *w);
+
+/* ---- disk.c ---- */
+void disk_io(struct node_io *io);
+void disk_recover(struct sim_node *n, struct log_recovered *r);
+/* Power is lost: some of what was under way made it. */
+void disk_crash(struct sim_node *n);
+bool disk_write_done(struct sim_node *n, uint64_t *first, uint64_t *last);
+bool disk_state_done(struct sim_node *n);
+/* Its newest checkpoint, written or being written, with these changes. */
+const struct sim_state *disk_with(struct sim_node *n, const struct state_changes *changes);
+int disk_scan(const struct sim_state *s, const void *prefix, size_t plen, const void *from,
+              size_t flen, state_visit *visit, void *arg);
+
+/* ---- replica.c ---- */
+void replica_start(struct sim_node *n);
+void replica_crash(struct sim_node *n, const char *why);
+void replica_handle(struct sim_node *n, const struct sim_event *e);
+struct pump_now replica_now(const struct sim_node *n);
+void replica_transfer(struct sim_node *n);
+/* Inside callbacks: from now on nothing gets out. */
+bool replica_dies(struct sim_node *n);
+
+/* ---- callers.c ---- */
+void callers_open(struct sim_world *w);
+void callers_act(struct sim_world *w, int caller);
+void callers_reply(struct sim_world *w, struct sim_rpc *rpc);
+
+/* ---- promises.c, truth.c ---- */
+void promises_check(struct sim_node *n); /* after every event */
+void promises_logs(struct sim_world *w);
+void promises_liveness(struct sim_world *w);
+void promises_clock(struct sim_node *n);
+void truth_open(struct sim_world *w);
+void truth_close(struct sim_world *w);
+/* Entry `index` is applied on n, whose disk must hold it. */
+void truth_applied(struct sim_node *n, uint64_t index);
+/* A reply leaves n; fills in the rpc for the caller. */
+void truth_reply(struct sim_node *n, struct sim_rpc *rpc, const void *bytes, size_t len);
+void truth_end(struct sim_world *w);
+
+/* ---- mutants.c ---- */
+const char *mutant_name(enum sim_mutation m);
+const char *mutant_text(enum sim_mutation m);
+unsigned mutant_seeds(enum sim_mutation m); /* caught within so many */
+enum sim_mutation mutant_find(const char *name);
+
+#endif
