@@ -91,8 +91,8 @@ static int look_at_meta(const uint8_t *page, uint32_t *psize, uint64_t *top_root
     return 0;
 }
 
-/* A missing or empty file is a new environment. */
-static int look_at_file(const char *dir, struct store_why *why)
+/* A missing or empty file is a new environment, for who may write. */
+static int look_at_file(const char *dir, enum env_mode mode, struct store_why *why)
 {
     char path[PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/data.mdb", dir);
@@ -107,9 +107,11 @@ static int look_at_file(const char *dir, struct store_why *why)
     int rv = 0;
     if (fstat(fd, &st) != 0) {
         rv = store_why_set(why, -errno, "stat %s: %s", path, strerror(errno));
-    } else if (st.st_size > 0) {
+    } else if (st.st_size > 0 || mode != ENV_WRITE) {
         const char *bad = NULL;
-        if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head)
+        if (st.st_size == 0)
+            bad = "is empty";
+        else if (pread(fd, head, sizeof head, 0) != (ssize_t)sizeof head)
             bad = "is cut short";
         else if (look_at_meta(head, &psize, &top) != 0 || psize < 256 || psize > 65536 ||
                  (psize & (psize - 1)) != 0)
@@ -129,6 +131,37 @@ static int look_at_file(const char *dir, struct store_why *why)
     return rv;
 }
 
+/* The list of free pages, which only writers follow: a reader that finds all well may still be let
+ * into a file on whose damage the first write faults. */
+static int look_at_free_pages(MDB_env *env)
+{
+    enum { FREE_TABLE = 0 };
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key, pages;
+    int rv = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (rv)
+        return rv;
+    if ((rv = mdb_cursor_open(txn, FREE_TABLE, &cursor)) == 0) {
+        size_t sum = 0;
+        while ((rv = mdb_cursor_get(cursor, &key, &pages, MDB_NEXT)) == 0) {
+            size_t n = 0;
+            if (pages.mv_size >= sizeof n)
+                memcpy(&n, pages.mv_data, sizeof n);
+            if (pages.mv_size < sizeof n || n > pages.mv_size / sizeof n - 1) {
+                rv = MDB_CORRUPTED;
+                break;
+            }
+            for (size_t i = 0; i < pages.mv_size; i += 512)
+                sum += ((const volatile uint8_t *)pages.mv_data)[i]; /* or it faults here */
+        }
+        (void)sum;
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return rv == MDB_NOTFOUND ? 0 : rv;
+}
+
 int env_open(MDB_env **out, const char *dir, enum env_mode mode, uint64_t map_bytes,
              unsigned tables, struct store_why *why)
 {
@@ -137,7 +170,7 @@ int env_open(MDB_env **out, const char *dir, enum env_mode mode, uint64_t map_by
         [ENV_LIVE] = MDB_NOTLS | MDB_RDONLY,
         [ENV_COPY] = MDB_NOTLS | MDB_RDONLY | MDB_NOLOCK,
     };
-    int rv = look_at_file(dir, why);
+    int rv = look_at_file(dir, mode, why);
     if (rv)
         return rv;
     MDB_env *env;
@@ -147,7 +180,8 @@ int env_open(MDB_env **out, const char *dir, enum env_mode mode, uint64_t map_by
     if ((rv = mdb_env_set_maxdbs(env, tables)) != 0 ||
         (rv = mdb_env_set_maxreaders(env, READERS_MAX)) != 0 ||
         (mode == ENV_WRITE && (rv = mdb_env_set_mapsize(env, map_bytes)) != 0) ||
-        (rv = mdb_env_open(env, dir, flags[mode], 0600)) != 0) {
+        (rv = mdb_env_open(env, dir, flags[mode], 0600)) != 0 ||
+        (mode == ENV_COPY && (rv = look_at_free_pages(env)) != 0)) {
         mdb_env_close(env);
         return env_fail(why, rv, "open", dir);
     }
