@@ -2,6 +2,7 @@
  * The price catalogue in the state: every version ever active, row by row, so that a settle finds
  * the price that its reserve was made with. A version is imported in chunks under active + 1 and
  * becomes active with its last one; a first chunk that comes again starts the pending version anew.
+ * Who and out of what is part of a pending version: the chunks of two imports do not mix.
  */
 #include "ledger/core/machine.h"
 
@@ -97,11 +98,33 @@ static void note(struct core_machine *m, struct proto_text *t)
     proto_text_uint(t, m->group.pending_rows);
 }
 
+static struct core_half import_of(const struct core_call *x)
+{
+    const struct proto_str source = x->c->body.price_import.source;
+    struct proto_sha256 h;
+    struct proto_hash out;
+    proto_sha256_init(&h);
+    proto_sha256_add(&h, x->c->head.cred.b, sizeof x->c->head.cred.b);
+    proto_sha256_add(&h, source.p, source.n);
+    proto_sha256_out(&h, &out);
+    return core_half_of(&out);
+}
+
+static bool follows(const struct core_group *g, const struct proto_price_import *c,
+                    const struct core_half *import)
+{
+    if (c->version != g->price_version + 1)
+        return false;
+    return c->first == 1 ||
+           (c->first == g->pending_rows + 1 && core_half_eq(&g->pending_of, import));
+}
+
 void core_price_import(struct core_machine *m, struct core_call *x)
 {
     const struct proto_price_import *c = &x->c->body.price_import;
     struct core_group *g = &m->group;
-    if (c->version != g->price_version + 1 || (c->first != 1 && c->first != g->pending_rows + 1)) {
+    struct core_half import = import_of(x);
+    if (!follows(g, c, &import)) {
         conflict(m, x);
         return;
     }
@@ -119,6 +142,7 @@ void core_price_import(struct core_machine *m, struct core_call *x)
         core_refuse(x, code);
         return;
     }
+    g->pending_of = import;
     g->pending_rows += c->count;
     if (c->last) {
         g->price_version = c->version;

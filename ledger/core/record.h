@@ -97,6 +97,7 @@ struct core_half {
 struct core_group {
     struct proto_uuid cluster;
     struct proto_hash operator_hash;
+    struct core_half pending_of; /* who imports the pending rows: principal and source */
     uint16_t number, machine;
     uint32_t initialised;
     uint32_t price_version, price_rows; /* active */
@@ -268,7 +269,7 @@ struct core_audit {
     char text[];
 };
 
-_Static_assert(sizeof(struct core_group) == 128, "group record");
+_Static_assert(sizeof(struct core_group) == 144, "group record");
 _Static_assert(sizeof(struct core_org) == 296, "org record");
 _Static_assert(sizeof(struct core_cred) == 24, "cred record");
 _Static_assert(sizeof(struct core_team) == 144, "team record");
