@@ -58,14 +58,15 @@ const char *core_table_name(unsigned table);
 /* Caps. Beyond: QUOTA_EXCEEDED, but for wildcard counters, which then share the instance `other`.
  */
 enum {
-    CORE_OPEN_HOLDS_MAX = 100000, /* per org, expired ones not counted */
-    CORE_KEYS_MAX = 100000,       /* per org, revoked ones not counted */
-    CORE_TEAMS_MAX = 10000,       /* per org */
-    CORE_BUDGETS_MAX = 10000,     /* per org */
-    CORE_RULES_PER_SUBJECT = 8,   /* budgets of one scope and selector */
-    CORE_HOLD_COUNTERS = 16,      /* budgets that one hold falls under */
-    CORE_INSTANCES_MAX = 100000,  /* counters of one wildcard budget in one window */
-    CORE_PRICE_ROWS_MAX = 20000,  /* of one version */
+    CORE_OPEN_HOLDS_MAX = 100000,  /* per org, expired ones not counted */
+    CORE_FORESTALLED_MAX = 100000, /* per org in ten minutes; beyond, a release leaves no trace */
+    CORE_KEYS_MAX = 100000,        /* per org, revoked ones not counted */
+    CORE_TEAMS_MAX = 10000,        /* per org */
+    CORE_BUDGETS_MAX = 10000,      /* per org */
+    CORE_RULES_PER_SUBJECT = 8,    /* budgets of one scope and selector */
+    CORE_HOLD_COUNTERS = 16,       /* budgets that one hold falls under */
+    CORE_INSTANCES_MAX = 100000,   /* counters of one wildcard budget in one window */
+    CORE_PRICE_ROWS_MAX = 20000,   /* of one version */
     CORE_FEE_PPM_MAX = 1000000,
 };
 /* A hold is extended at most to this long after its reserve. */
@@ -118,7 +119,9 @@ struct core_org {
         transactions; /* what entered available + promo + held minus what left, as it happened */
     int64_t deposits; /* less refunds and chargebacks */
     int64_t created_us;
+    int64_t forestalled_until_us; /* when `forestalled` begins anew */
     uint64_t settled, refused;
+    uint32_t forestalled; /* holds released before their reserve came */
     uint32_t number;
     uint32_t teams, keys, budgets, audits; /* numbers given out */
     uint32_t live_teams, live_keys, live_budgets;
@@ -128,7 +131,7 @@ struct core_org {
     uint16_t rules[PROTO_SCOPE_LAST + 1]; /* live budgets by scope: an unused scope costs nothing */
     uint8_t billing_day, paused, allow_unpriced, allow_unbounded;
     uint8_t name_n;
-    uint8_t pad[5];
+    uint8_t pad[9];
     char name[PROTO_NAME_MAX];
 };
 
@@ -270,7 +273,7 @@ struct core_audit {
 };
 
 _Static_assert(sizeof(struct core_group) == 144, "group record");
-_Static_assert(sizeof(struct core_org) == 296, "org record");
+_Static_assert(sizeof(struct core_org) == 312, "org record");
 _Static_assert(sizeof(struct core_cred) == 24, "cred record");
 _Static_assert(sizeof(struct core_team) == 144, "team record");
 _Static_assert(sizeof(struct core_apikey) == 336, "key record");

@@ -3,6 +3,20 @@
  */
 #include "ledger/core/machine.h"
 
+/* Nobody need be anybody to release a hold that is not there: what that can store has a bound. */
+static bool forestall_room(struct core_machine *m, struct core_org *org)
+{
+    if (m->at.clock_us >= org->forestalled_until_us) {
+        org->forestalled_until_us = m->at.clock_us + CORE_HOT_HORIZON_US;
+        org->forestalled = 0;
+    }
+    if (org->forestalled >= CORE_FORESTALLED_MAX)
+        return false;
+    org->forestalled++;
+    core_touch(m, org);
+    return true;
+}
+
 /* A release that overtook its reserve: the reserve, should it still come, finds the hold closed.
  * Only for ids that a reserve could still have, so that the record need not be kept for long. */
 static void forestall(struct core_machine *m, struct core_call *x, const struct core_half *token)
@@ -12,6 +26,8 @@ static void forestall(struct core_machine *m, struct core_call *x, const struct 
     core_refuse(x, PROTO_HOLD_UNKNOWN);
     if (time_us > m->at.clock_us + CORE_AHEAD_US || time_us < m->at.clock_us - CORE_HOT_HORIZON_US)
         return;
+    if (!forestall_room(m, x->org))
+        return; /* the hold, should it come, expires */
     struct core_closed *c = core_closed_put(m, &x->org_id, id);
     c->token = *token;
     c->index = m->at.index;
