@@ -164,12 +164,12 @@ static enum proto_code decide(struct core_machine *m, struct core_call *x, struc
                                        .org = x->org,
                                        .team = a->key->team,
                                        .key = x->who.key,
-                                       .env = c->env,
+                                       .env = core_str(a->key->env, a->key->env_n),
                                        .agent = c->agent,
                                        .customer = c->customer,
                                        .user = c->user};
-    if (c->env.n == 0)
-        a->subject.env = core_str(a->key->env, a->key->env_n);
+    if (a->key->env_n == 0) /* a key's own env is not for the caller to change */
+        a->subject.env = c->env;
     return choose(m, x, a);
 }
 

@@ -127,6 +127,90 @@ static void F37_an_audit_text_is_cut_between_characters(void **state)
     }
 }
 
+/* The env of a key is the key's: a request cannot name another to come under another budget. */
+static void F12_a_keys_env_cannot_be_escaped(void **state)
+{
+    struct rig *g = *state;
+    struct proto_command c = key_command(g, 1, "0000dev", 101);
+    pay(g, PROTO_CMD_deposit, USD(100), "");
+    c.body.key_create.env = S("dev");
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    budget(g, PROTO_SCOPE_env, 0, "dev", PROTO_WINDOW_daily, USD(1), PROTO_MODE_hard_block);
+    c = reserve_command(g, 101, USD(2));
+    c.body.reserve.env = S("prod");
+    assert_int_equal(apply(g, &c), PROTO_REQUEST_EXCEEDS_BUDGET);
+    c = reserve_command(g, 100, USD(2)); /* a key without one goes by the request's */
+    c.body.reserve.env = S("prod");
+    assert_int_equal(apply(g, &c), PROTO_OK);
+}
+
+static unsigned import_from(struct rig *g, const char *source, uint32_t first, const char *model)
+{
+    uint8_t rows[PROTO_PRICE_MAX];
+    struct proto_price p = {.model = S(model)};
+    struct proto_writer w = proto_writer_over(rows, sizeof rows);
+    p.points.n = 1;
+    p.points.e[0] = (struct proto_point){.unit = PROTO_UNIT_input, .price = 1};
+    proto_price_put(&w, &p);
+    struct proto_command c = command(g, PROTO_CMD_price_import);
+    c.head.org = (struct proto_uuid){{0}};
+    c.body.price_import = (struct proto_price_import){.version = 1,
+                                                      .source = S(source),
+                                                      .first = first,
+                                                      .count = 1,
+                                                      .rows = {(const char *)rows, (uint32_t)w.n}};
+    return apply(g, &c);
+}
+
+/* The rows of two imports at once never become one version. */
+static void F30_two_imports_do_not_mix(void **state)
+{
+    struct rig *g = *state;
+    assert_int_equal(import_from(g, "yours", 1, "a"), PROTO_OK);
+    assert_int_equal(import_from(g, "mine", 1, "b"), PROTO_OK);
+    assert_int_equal(import_from(g, "yours", 2, "c"), PROTO_VERSION_CONFLICT);
+    assert_int_equal(import_from(g, "mine", 2, "d"), PROTO_OK);
+}
+
+/* Releases of holds that never were, by somebody without any credential. */
+static void flood(struct rig *g, uint32_t n)
+{
+    enum { BATCH = 1000, EACH = 256 };
+    static uint8_t bytes[BATCH][EACH];
+    static struct proto_str commands[BATCH];
+    struct core_outcome out;
+    for (uint32_t done = 0; done < n; done += BATCH) {
+        for (uint32_t i = 0; i < BATCH; i++) {
+            struct proto_command c = command(g, PROTO_CMD_release);
+            struct proto_writer w = proto_writer_over(bytes[i], EACH);
+            c.head.cred = (struct proto_hash){{0}};
+            c.body.release.hold = uuid_at(g, g->clock_us);
+            assert_true(proto_command_put(&w, &c));
+            commands[i] = (struct proto_str){(const char *)bytes[i], (uint32_t)w.n};
+        }
+        rig_entry(g, commands, BATCH, &out);
+    }
+}
+
+static unsigned reserve_released(struct rig *g)
+{
+    struct proto_command c = reserve_command(g, 100, 0);
+    assert_int_equal(release(g, c.head.id), PROTO_HOLD_UNKNOWN);
+    return apply(g, &c);
+}
+
+static void F36_unknown_holds_cannot_fill_the_store(void **state)
+{
+    struct rig *g = *state;
+    assert_int_equal(reserve_released(g), PROTO_HOLD_CLOSED);
+    size_t before = core_machine_records(g->m);
+    flood(g, 150000);
+    assert_true(core_machine_records(g->m) - before <= 100000);
+    assert_int_equal(reserve_released(g), PROTO_OK);
+    g->clock_us += 11 * MINUTE;
+    assert_int_equal(reserve_released(g), PROTO_HOLD_CLOSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +219,9 @@ int main(void)
         RIG_TEST(F7_what_expired_is_never_less_than_nothing),
         RIG_TEST(F12_a_full_subject_can_still_change_its_rules),
         RIG_TEST(F37_an_audit_text_is_cut_between_characters),
+        RIG_TEST(F12_a_keys_env_cannot_be_escaped),
+        RIG_TEST(F30_two_imports_do_not_mix),
+        RIG_TEST(F36_unknown_holds_cannot_fill_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
