@@ -161,7 +161,9 @@ static void price_import(struct shadow *s, const struct proto_price_import *v,
                          struct proto_result *r)
 {
     uint32_t version = s->version + 1;
-    if (v->version != version || (v->first != 1 && v->first != s->pending + 1)) {
+    if (v->version != version ||
+        (v->first != 1 &&
+         (v->first != s->pending + 1 || !shadow_name_is(&s->pending_source, v->source)))) {
         *r = (struct proto_result){.code = PROTO_VERSION_CONFLICT, .shape = PROTO_SHAPE_versions};
         r->body.versions.prices = s->version;
         return;
@@ -183,6 +185,7 @@ static void price_import(struct shadow *s, const struct proto_price_import *v,
     s->prices[version].input[m - 1] = p.points.e[0].price;
     s->prices[version].output[m - 1] = p.points.e[1].price;
     s->pending++;
+    s->pending_source = shadow_name_of(v->source);
     if (v->last) {
         s->version = version;
         s->pending = 0;

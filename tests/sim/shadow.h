@@ -128,6 +128,7 @@ struct shadow {
         int64_t input[SHADOW_MODELS], output[SHADOW_MODELS];
     } prices[SHADOW_VERSIONS];
     uint32_t version, pending;
+    struct shadow_name pending_source;
     uint64_t settled, refused;
     int64_t unconfirmed;
 };

@@ -131,6 +131,29 @@ static uint32_t any_key(unsigned org)
     return keys ? 1 + (uint32_t)rnd(keys) : 0;
 }
 
+/* A hold of the past, most often a recent one; its token, most often. */
+static const struct shadow_hold *any_hold(void)
+{
+    unsigned n = w.shadow.holds;
+    if (n == 0)
+        return NULL;
+    unsigned back = (unsigned)rnd(one_in(4) ? n : n < 60 ? n : 60);
+    return &w.shadow.hold[n - 1 - back];
+}
+
+/* Of a hold that was released before its reserve came. */
+static bool forestalled_id(struct proto_uuid *id)
+{
+    for (int i = 0; i < 30; i++) {
+        const struct shadow_hold *h = any_hold();
+        if (!h || h->state != FORESTALLED)
+            continue;
+        *id = h->id;
+        return true;
+    }
+    return false;
+}
+
 static void make_reserve(unsigned org)
 {
     uint32_t key = any_key(org);
@@ -138,6 +161,8 @@ static void make_reserve(unsigned org)
     struct proto_reserve *v = &c.body.reserve;
     if (one_in(2))
         memset(&c.head.org, 0, sizeof c.head.org);
+    if (one_in(20))
+        (void)forestalled_id(&c.head.id);
     if (one_in(60))
         c.head.cred = secret((uint32_t)(FIRST_KEY + rnd(w.secrets + 2)));
     if (one_in(100))
@@ -161,16 +186,6 @@ static void make_reserve(unsigned org)
             v->candidates.e[i].amount = 0;
     }
     send(&c);
-}
-
-/* A hold of the past, most often a recent one; its token, most often. */
-static const struct shadow_hold *any_hold(void)
-{
-    unsigned n = w.shadow.holds;
-    if (n == 0)
-        return NULL;
-    unsigned back = (unsigned)rnd(one_in(4) ? n : n < 60 ? n : 60);
-    return &w.shadow.hold[n - 1 - back];
 }
 
 static struct proto_hash token_of(const struct shadow_hold *h)
@@ -358,7 +373,7 @@ static void make_prices(void)
     memset(&c.head.org, 0, sizeof c.head.org);
     c.body.price_import =
         (struct proto_price_import){.version = w.shadow.version + (one_in(20) ? 0 : 1),
-                                    .source = proto_str_of("sim"),
+                                    .source = proto_str_of(one_in(10) ? "other" : "sim"),
                                     .first = one_in(4) ? 1 : w.shadow.pending + 1,
                                     .count = 1,
                                     .last = one_in(3),

@@ -83,7 +83,7 @@ static bool falls(const struct shadow_org *o, const struct shadow_budget *b, uin
     case PROTO_SCOPE_key:
         return key == b->subject;
     case PROTO_SCOPE_env:
-        *name = c->env.n ? c->env : proto_str_of(o->key[key].env.s);
+        *name = o->key[key].env.s[0] ? proto_str_of(o->key[key].env.s) : c->env;
         break;
     case PROTO_SCOPE_model:
         *name = model;
