@@ -172,6 +172,8 @@ static void make_reserve(unsigned org)
     if (one_in(8))
         v->price_version -= (uint32_t)rnd(3);
     v->ttl_us = one_in(40) ? (int64_t)rnd(2) * (DAY + 1) : SECOND + (int64_t)rnd(15 * MINUTE);
+    if (one_in(3)) /* the same deadline as others */
+        v->ttl_us = MINUTE;
     v->flags = one_in(40) ? PROTO_RESERVE_UNBOUNDED : 0;
     if (one_in(12))
         v->idempotency = secret(8000 + (uint32_t)rnd(6));
