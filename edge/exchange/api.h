@@ -16,6 +16,8 @@ enum {
     EDGE_OUTPUT_MAX = 100000000,       /* a client's output bound, tokens */
     EDGE_OVERHEAD_TOKENS = 64,         /* of a call, on top of one token a byte */
     EDGE_MESSAGE_OVERHEAD_TOKENS = 16, /* of a message */
+    EDGE_TOOLS_OVERHEAD_TOKENS = 1024, /* of the text that a provider adds where there are tools */
+    EDGE_PART_MEMBERS_MAX = 32,        /* members of a message, a content part, a tool */
 };
 
 /* What was read of a request's body. The body must outlive it. */
@@ -81,6 +83,12 @@ bool edge_call_refuse(struct edge_error *error, const char *param, const char *c
 /* A member that is a whole number in [min, max]; absent or null leaves *out. */
 bool edge_call_number(yyjson_val *root, const char *name, int64_t min, int64_t max, int64_t *out,
                       struct edge_error *error);
+/* Refuses an object in which another parser could see another value than ours does: a member that
+ * stands twice, or whose name differs from one that is read here in case only. More than `max`
+ * members are refused, too. What is no object passes. */
+bool edge_call_keys(yyjson_val *object, const char *param, size_t max, struct edge_error *error);
+/* Sets call->unbounded for members that let a provider bill what the body does not bound. */
+void edge_call_read_unbounded(struct edge_call *call);
 /* stream and stream_options.include_usage. */
 bool edge_call_read_stream(struct edge_call *call, struct edge_error *error);
 void edge_call_edit_stream(const struct edge_call *call, const struct edge_members *members,

@@ -12,12 +12,11 @@ bool edge_call_read_stream(struct edge_call *call, struct edge_error *error)
     yyjson_val *options = yyjson_obj_get(call->root, "stream_options");
     if (options == NULL || yyjson_is_null(options))
         return true;
-    if (!yyjson_is_obj(options) || yyjson_obj_size(options) > EDGE_JSON_MEMBERS_MAX)
+    if (!yyjson_is_obj(options))
         return edge_call_refuse(error, "stream_options", "invalid_type",
                                 "'stream_options' must be an object.");
-    if (edge_member_double(options).p != NULL)
-        return edge_call_refuse(error, "stream_options", "duplicate_key",
-                                "A member stands twice in 'stream_options'.");
+    if (!edge_call_keys(options, "stream_options", EDGE_PART_MEMBERS_MAX, error))
+        return false;
     call->wants_usage = yyjson_is_true(yyjson_obj_get(options, "include_usage"));
     return true;
 }

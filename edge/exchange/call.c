@@ -32,6 +32,89 @@ bool edge_call_number(yyjson_val *root, const char *name, int64_t min, int64_t m
     return false;
 }
 
+/* The members that decide what a call can cost, in any of the objects that are looked at. */
+static const char *const deciding[] = {
+    "model",      "messages", "prompt",     "input",         "stream",     "stream_options",
+    "n",          "best_of",  "max_tokens", "include_usage", "content",    "max_completion_tokens",
+    "type",       "audio",    "tools",      "functions",     "prediction", "service_tier",
+    "modalities", "echo",     "image_url",  "input_audio",   "file",
+};
+
+/* Hosted tools, kept conversations and contexts, other models, templates that write text. */
+static const char *const unbounded_members[] = {
+    "web_search_options", "previous_response_id",
+    "search_parameters",  "plugins",
+    "conversation",       "models",
+    "fallbacks",          "preset",
+    "cached_content",     "extra_body",
+    "data_sources",       "enable_search",
+    "mcp_servers",        "chat_template",
+};
+enum {
+    DECIDING = sizeof deciding / sizeof *deciding,
+    UNBOUNDED = sizeof unbounded_members / sizeof *unbounded_members,
+};
+
+/* Lower-case ASCII needs no closer look. */
+static bool is_plain(struct proto_str key)
+{
+    for (uint32_t i = 0; i < key.n; i++)
+        if ((key.p[i] >= 'A' && key.p[i] <= 'Z') || (unsigned char)key.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
+static bool looks_like_ours(struct proto_str key)
+{
+    for (size_t i = 0; i < DECIDING; i++)
+        if (edge_key_looks_like(key, deciding[i]))
+            return true;
+    for (size_t i = 0; i < UNBOUNDED; i++)
+        if (edge_key_looks_like(key, unbounded_members[i]))
+            return true;
+    return false;
+}
+
+bool edge_call_keys(yyjson_val *object, const char *param, size_t max, struct edge_error *error)
+{
+    size_t i, n;
+    yyjson_val *name, *value;
+    struct proto_str wrong = {NULL, 0};
+    const char *how = "stands twice";
+    if (!yyjson_is_obj(object))
+        return true;
+    if (yyjson_obj_size(object) > max)
+        return edge_call_refuse(error, param, "invalid_type", "An object has too many members.");
+    wrong = edge_member_double(object);
+    yyjson_obj_foreach(object, i, n, name, value)
+    {
+        struct proto_str key = edge_json_str(name);
+        if (wrong.p == NULL && !is_plain(key) && looks_like_ours(key)) {
+            wrong = key;
+            how = "is not in lower case";
+        }
+    }
+    if (wrong.p == NULL)
+        return true;
+    edge_error_set(error, 400, "invalid_request_error", "duplicate_key",
+                   "The member '%.*s' %s in '%s'.", (int)(wrong.n > 64 ? 64 : wrong.n), wrong.p,
+                   how, param != NULL ? param : "the body");
+    error->param = param;
+    return false;
+}
+
+static bool is_given(yyjson_val *value)
+{
+    return value != NULL && !yyjson_is_null(value);
+}
+
+void edge_call_read_unbounded(struct edge_call *call)
+{
+    for (size_t i = 0; i < UNBOUNDED; i++)
+        if (is_given(yyjson_obj_get(call->root, unbounded_members[i])))
+            call->unbounded = unbounded_members[i];
+}
+
 /* A name that goes to the ledger: at most PROTO_NAME_MAX bytes, no control characters. */
 static bool copy_name(char out[PROTO_NAME_MAX + 1], yyjson_val *value, const char *param,
                       struct edge_error *error)
@@ -83,14 +166,7 @@ static bool parse(struct edge_call *call, struct edge_error *error)
     if (!edge_members_find(call->body, call->body_len, 0, &members))
         return edge_call_refuse(error, NULL, "invalid_json",
                                 "The body has too many members or is nested too deep.");
-    struct proto_str twice = edge_member_double(call->root);
-    if (twice.p != NULL) {
-        edge_error_set(error, 400, "invalid_request_error", "duplicate_key",
-                       "The member '%.*s' stands twice in the body.",
-                       (int)(twice.n > 64 ? 64 : twice.n), twice.p);
-        return false;
-    }
-    return true;
+    return edge_call_keys(call->root, NULL, EDGE_JSON_MEMBERS_MAX, error);
 }
 
 bool edge_call_read(struct edge_call *call, const struct edge_api *api, const char *body, size_t n,
@@ -110,6 +186,7 @@ bool edge_call_read(struct edge_call *call, const struct edge_api *api, const ch
                                 "You must provide a model: 'model' is a string.");
     call->class = edge_usage_class(yyjson_obj_get(call->root, "service_tier"));
     call->input_tokens = EDGE_OVERHEAD_TOKENS;
+    edge_call_read_unbounded(call);
     return copy_name(call->model, model, "model", error) && read_customer(call, error) &&
            api->read(call, error);
 }

@@ -156,6 +156,34 @@ struct proto_str edge_member_double(yyjson_val *object)
     return (struct proto_str){NULL, 0};
 }
 
+/* The next character of a key with its case folded: U+017F folds to s, U+212A to k. */
+static int next_folded(const char **p, const char *end)
+{
+    unsigned char c = (unsigned char)**p;
+    size_t left = (size_t)(end - *p);
+    if (left >= 2 && memcmp(*p, "\xC5\xBF", 2) == 0) {
+        *p += 2;
+        return 's';
+    }
+    if (left >= 3 && memcmp(*p, "\xE2\x84\xAA", 3) == 0) {
+        *p += 3;
+        return 'k';
+    }
+    *p += 1;
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
+}
+
+bool edge_key_looks_like(struct proto_str key, const char *name)
+{
+    const char *p = key.p, *end = key.p + key.n;
+    if (proto_str_eq(key, proto_str_of(name)))
+        return false;
+    for (; p < end && *name != '\0'; name++)
+        if (next_folded(&p, end) != (unsigned char)*name)
+            return false;
+    return p == end && *name == '\0';
+}
+
 /* ---- edits ---- */
 
 void edge_edits_put(struct edge_edits *edits, struct edge_span span, const char *text)

@@ -48,6 +48,10 @@ int edge_member_of(yyjson_val *object, const char *key);
  * EDGE_JSON_MEMBERS_MAX members. */
 struct proto_str edge_member_double(yyjson_val *object);
 
+/* Whether a parser that ignores case (Go's, with its two letters outside ASCII) takes `key` for
+ * `name`, though it is another text. `name` is lower-case. */
+bool edge_key_looks_like(struct proto_str key, const char *name);
+
 /* Replacements in a text. Added in any order; they must not overlap. */
 struct edge_edit {
     struct edge_span span;

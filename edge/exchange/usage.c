@@ -26,7 +26,12 @@ static int64_t first_of(int64_t a, int64_t b)
 
 bool edge_usage_cost(struct proto_str text, int64_t *cost_nanos)
 {
-    return text.n > 0 && text.n < 64 && proto_decimal_scale(text, 9, cost_nanos) == 0;
+    int64_t nanos;
+    if (text.n == 0 || text.n >= 64 || proto_decimal_scale(text, 9, &nanos) < 0 ||
+        nanos > EDGE_COST_MAX_NANOS)
+        return false;
+    *cost_nanos = nanos;
+    return true;
 }
 
 uint8_t edge_usage_class(yyjson_val *service_tier)
@@ -40,9 +45,33 @@ uint8_t edge_usage_class(yyjson_val *service_tier)
     return PROTO_CLASS_standard;
 }
 
+static bool tells_anything(yyjson_val *object)
+{
+    static const char *const names[] = {"prompt_tokens", "completion_tokens", "total_tokens",
+                                        "input_tokens", "output_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (yyjson_is_raw(yyjson_obj_get(object, names[i])))
+            return true;
+    yyjson_val *cost = yyjson_obj_get(object, "cost");
+    return yyjson_is_raw(cost) || yyjson_is_str(cost);
+}
+
+/* Tokens that stand in the total alone: of a provider that reports nothing else (embeddings), or
+ * output that it does not count as completion (thinking). They are billed, so they are charged. */
+static void add_untold(struct edge_usage *u)
+{
+    int64_t told = u->prompt + u->completion + (u->reasoning_apart ? u->reasoning : 0);
+    if (u->total <= told)
+        return;
+    if (u->prompt + u->completion == 0)
+        u->prompt = u->total;
+    else
+        u->completion += u->total - told;
+}
+
 bool edge_usage_read(struct edge_usage *u, yyjson_val *object)
 {
-    if (!yyjson_is_obj(object))
+    if (!yyjson_is_obj(object) || !tells_anything(object))
         return false;
     yyjson_val *in = yyjson_obj_get(object, "prompt_tokens_details");
     yyjson_val *out = yyjson_obj_get(object, "completion_tokens_details");
@@ -65,6 +94,7 @@ bool edge_usage_read(struct edge_usage *u, yyjson_val *object)
     u->reasoning = tokens(out, "reasoning_tokens");
     u->reasoning_apart = u->reasoning > 0 && (u->reasoning > u->completion ||
                                               u->total == u->prompt + u->completion + u->reasoning);
+    add_untold(u);
     yyjson_val *cost = yyjson_obj_get(object, "cost");
     if (yyjson_is_raw(cost))
         u->has_cost = edge_usage_cost(

@@ -13,6 +13,10 @@
 
 enum { EDGE_TOKENS_MAX = 1000000000 }; /* of one kind in one call; more is cut to this */
 
+/* $100,000: a cost of one call beyond this is a fault of the provider's, and not believed. Charged
+ * as it stands it would empty the org, and its write-off would leave no room for any other. */
+#define EDGE_COST_MAX_NANOS (100000 * INT64_C(1000000000))
+
 struct edge_usage {
     bool seen;
     int64_t prompt, completion, total;  /* as reported, with everything below inside */
@@ -33,11 +37,12 @@ struct edge_meter {
     bool done;               /* the stream's own end mark */
 };
 
-/* Reads a usage object; false: it is none. */
+/* Reads a usage object; false: it is none, or tells neither tokens nor a cost. */
 bool edge_usage_read(struct edge_usage *usage, yyjson_val *object);
 /* "default", "priority", "flex" ... */
 uint8_t edge_usage_class(yyjson_val *service_tier);
-/* Dollars as JSON number or text. */
+/* Dollars as JSON number or text; false (and nothing written): none, or past EDGE_COST_MAX_NANOS.
+ */
 bool edge_usage_cost(struct proto_str text, int64_t *cost_nanos);
 /* Disjoint units. */
 void edge_usage_units(const struct edge_usage *usage, struct proto_units *units);

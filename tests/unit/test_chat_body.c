@@ -77,6 +77,25 @@ static void F27_edits_are_minimal(void **state)
                      "{\"model\":\"m\"," MESSAGES ",\"max_completion_tokens\": 100 ,\"n\":2}");
 }
 
+static void F1_the_providers_own_field_bounds_the_output(void **state)
+{
+    (void)state;
+    struct edge_call call;
+    const char *body = "{\"model\":\"m\"," MESSAGES ",\"max_completion_tokens\":7,\"Top\":1}";
+    static const struct edge_route older = {.model = "m", .max_tokens_field = true};
+    struct base_buf out;
+    base_buf_init(&out, 0);
+    assert_true(read_body(&call, body));
+    assert_true(edge_call_edit(&call, &edge_api_chat, &older, 7, &out, &error));
+    assert_int_equal(base_buf_add(&out, "", 1), 0);
+    assert_string_equal(base_buf_at(&out), "{\"max_tokens\":7,\"model\":\"m\"," MESSAGES
+                                           ",\"max_completion_tokens\":7,\"Top\":1}");
+    edge_call_close(&call);
+    base_buf_close(&out);
+    assert_forwarded("{\"model\":\"m\"," MESSAGES ",\"max_tokens\":7}", &older, NULL);
+    assert_forwarded("{\"model\":\"m\"," MESSAGES ",\"max_tokens\":7}", &plain, NULL);
+}
+
 static void F28_usage_is_asked_for(void **state)
 {
     (void)state;
@@ -135,6 +154,23 @@ static void F27_bad_bodies_are_400(void **state)
          "duplicate_key"},
         {"{\"model\":\"m\"," MESSAGES ",\"metadata\":{\"customer_id\":\"a\","
          "\"customer_id\":\"b\"}}",
+         "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"MAX_TOKENS\":99,\"max_tokens\":1}", "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"Model\":\"n\"}", "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"max_to\xE2\x84\xAA"
+         "ens\":9}",
+         "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"me\\u017f\\u017fages\":[]}", "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"Plugins\":[]}", "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"stream_options\":{\"Include_usage\":false}}",
+         "duplicate_key"},
+        {"{\"model\":\"m\",\"messages\":[{\"content\":\"x\",\"content\":[]}]}", "duplicate_key"},
+        {"{\"model\":\"m\",\"messages\":[{\"content\":\"x\",\"Content\":[]}]}", "duplicate_key"},
+        {"{\"model\":\"m\",\"messages\":[{\"content\":[{\"type\":\"text\",\"text\":\"x\","
+         "\"type\":\"image_url\"}]}]}",
+         "duplicate_key"},
+        {"{\"model\":\"m\"," MESSAGES ",\"tools\":[{\"type\":\"function\","
+         "\"type\":\"web_search\"}]}",
          "duplicate_key"},
         {"{\"model\":\"m\"," MESSAGES ",\"max_tokens\":0}", "invalid_value"},
         {"{\"model\":\"m\"," MESSAGES ",\"max_tokens\":-1}", "invalid_value"},
@@ -255,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F27_nothing_to_change_changes_nothing),
         cmocka_unit_test(F27_edits_are_minimal),
+        cmocka_unit_test(F1_the_providers_own_field_bounds_the_output),
         cmocka_unit_test(F28_usage_is_asked_for),
         cmocka_unit_test(F27_bad_bodies_are_400),
         cmocka_unit_test(F27_depth_and_width_are_bounded),

@@ -118,6 +118,10 @@ static void F54_calls_without_a_bound_are_known(void **state)
         {"\"messages\":[{}],\"web_search_options\":null", false},
         {"\"messages\":[{}],\"previous_response_id\":\"r\"", true},
         {"\"messages\":[{}],\"response_format\":{\"type\":\"json_object\"}", false},
+        {"\"messages\":[{\"content\":{\"type\":\"image_url\",\"image_url\":{}}}]", true},
+        {"\"messages\":[{}],\"cached_content\":\"c\"", true},
+        {"\"messages\":[{}],\"modalities\":[\"text\",\"audio\"]", false},
+        {"\"messages\":[{}],\"modalities\":[\"text\",\"image\"]", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char body[512];
@@ -127,6 +131,30 @@ static void F54_calls_without_a_bound_are_known(void **state)
         assert_int_equal(call.unbounded != NULL, cases[i].unbounded);
         edge_call_close(&call);
     }
+}
+
+static void F54_another_model_has_no_bound_in_any_api(void **state)
+{
+    (void)state;
+    const struct edge_api *const apis[] = {&edge_api_chat, &edge_api_completions,
+                                           &edge_api_embeddings};
+    const char *body = "{\"model\":\"m\",\"messages\":[{}],\"prompt\":\"p\",\"input\":\"i\","
+                       "\"models\":[\"dearer\"]}";
+    for (size_t i = 0; i < 3; i++) {
+        struct edge_call call;
+        assert_true(edge_call_read(&call, apis[i], body, strlen(body), &error));
+        assert_non_null(call.unbounded);
+        edge_call_close(&call);
+    }
+}
+
+static void F1_tools_bring_text_of_the_providers(void **state)
+{
+    (void)state;
+    const char *none = "{\"model\":\"m\",\"messages\":[{}],\"tools\":null}";
+    const char *some = "{\"model\":\"m\",\"messages\":[{}],\"tools\":[]  }";
+    assert_int_equal(bound(&edge_api_chat, some, 0) - bound(&edge_api_chat, none, 0),
+                     2 * EDGE_TOOLS_OVERHEAD_TOKENS);
 }
 
 int main(void)
@@ -139,6 +167,8 @@ int main(void)
         cmocka_unit_test(F1_the_larger_of_two_bounds_counts),
         cmocka_unit_test(F1_a_bound_that_does_not_fit_is_refused),
         cmocka_unit_test(F54_calls_without_a_bound_are_known),
+        cmocka_unit_test(F54_another_model_has_no_bound_in_any_api),
+        cmocka_unit_test(F1_tools_bring_text_of_the_providers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

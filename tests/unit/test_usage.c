@@ -60,6 +60,39 @@ static void F8_units_are_disjoint(void **state)
                  16, 4, 5, 0);
 }
 
+static void F8_a_total_alone_is_billed_too(void **state)
+{
+    (void)state;
+    /* embeddings that report nothing else */
+    assert_units("{\"total_tokens\":10}", 10, 0, 0, 0);
+    /* thinking that is told in the total only */
+    assert_units("{\"prompt_tokens\":9,\"completion_tokens\":5,\"total_tokens\":114}", 9, 0, 105,
+                 0);
+    assert_units("{\"prompt_tokens\":9,\"completion_tokens\":5,\"total_tokens\":3}", 9, 0, 5, 0);
+}
+
+static void F8_a_usage_that_says_nothing_is_none(void **state)
+{
+    (void)state;
+    assert_false(usage_of("{}").seen);
+    assert_false(usage_of("{\"prompt_tokens\":null,\"queue_time\":0.1}").seen);
+    assert_true(usage_of("{\"prompt_tokens\":0,\"completion_tokens\":0}").seen);
+    assert_true(usage_of("{\"cost\":0.1}").seen);
+}
+
+static void F8_an_absurd_cost_is_not_believed(void **state)
+{
+    (void)state;
+    const char *const texts[] = {
+        "9223372036.8", "9000000000", "100000.000000001", "-1", "1e300", "nan", "0x1", "1 2"};
+    int64_t nanos = -7;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_false(edge_usage_cost(proto_str_of(texts[i]), &nanos));
+    assert_int_equal(nanos, -7);
+    assert_true(edge_usage_cost(proto_str_of("100000"), &nanos));
+    assert_true(nanos == EDGE_COST_MAX_NANOS);
+}
+
 static void F8_audio_and_images_have_units_of_their_own(void **state)
 {
     (void)state;
@@ -180,10 +213,13 @@ static bool check_case(yyjson_val *row)
                          n[PROTO_UNIT_audio_input] + n[PROTO_UNIT_image_input],
                      number(expected, "input_tokens"));
     assert_int_equal(n[PROTO_UNIT_reasoning], number(expected, "output_reasoning_tokens"));
+    /* Gemini's thinking stands in the total alone; it is billed, and that table leaves it out. */
+    int64_t untold = number(usage, "total_tokens") - number(usage, "prompt_tokens") -
+                     number(usage, "completion_tokens");
     if (!u.reasoning_apart)
         assert_int_equal(n[PROTO_UNIT_output] + n[PROTO_UNIT_reasoning] +
                              n[PROTO_UNIT_audio_output] + n[PROTO_UNIT_image_output],
-                         number(expected, "output_tokens"));
+                         number(expected, "output_tokens") + (untold > 0 ? untold : 0));
     return true;
 }
 
@@ -218,6 +254,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F8_units_are_disjoint),
+        cmocka_unit_test(F8_a_total_alone_is_billed_too),
+        cmocka_unit_test(F8_a_usage_that_says_nothing_is_none),
+        cmocka_unit_test(F8_an_absurd_cost_is_not_believed),
         cmocka_unit_test(F8_audio_and_images_have_units_of_their_own),
         cmocka_unit_test(F8_what_a_provider_says_is_never_trusted_to_fit),
         cmocka_unit_test(F8_costs_of_a_provider_are_exact),
