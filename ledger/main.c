@@ -30,7 +30,13 @@ struct options {
     bool init, check, init_if_empty, help, version;
 };
 
-/* false: not a command line of ours. */
+static bool refuse(const char *what, const char *word)
+{
+    (void)fprintf(stderr, "holdfast-ledger: %s: %s\n", what, word);
+    return false;
+}
+
+/* false: not a command line of ours; the cause is printed. */
 static bool parse(int argc, char **argv, struct options *o)
 {
     for (int i = 1; i < argc; i++) {
@@ -47,9 +53,11 @@ static bool parse(int argc, char **argv, struct options *o)
         else if (strcmp(argv[i], "--version") == 0)
             o->version = true;
         else
-            return false;
+            return refuse(strcmp(argv[i], "--config") == 0 ? "a value is missing after"
+                                                           : "unknown argument",
+                          argv[i]);
     }
-    return o->help || o->version || o->config;
+    return o->help || o->version || o->config || refuse("missing", "--config FILE");
 }
 
 /* Threads of libraries inherit the mask, so that only the node's own thread takes the signals. */

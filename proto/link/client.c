@@ -65,7 +65,11 @@ void link_complete(struct link_item *item, const struct link_answer *answer)
 void link_give_up(struct link_client *c, struct link_item *item)
 {
     bool unknown = item->kind == LINK_COMMAND && item->tried;
-    const char *cause = c->cause[0] ? c->cause : "no ledger node can be reached";
+    const char *cause = c->cause[0] ? c->cause
+                        : item->kind == LINK_STATUS
+                            ? "no connection: down, or the certificates do not match"
+                            : "no ledger node can be reached: all are down, or the certificates do "
+                              "not match";
     link_complete(item, &(struct link_answer){.outcome = unknown ? LINK_UNKNOWN : LINK_UNAVAILABLE,
                                               .detail = cause});
 }

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
+#include <string.h>
 
 static int fail(char error[256], const char *file, const char *what, int rv)
 {
-    (void)snprintf(error, 256, "%s: %s: %s", file, what, nng_strerror(rv));
+    (void)snprintf(error, 256, "%s: %s: %s", file, what,
+                   rv == NNG_ENOENT ? strerror(ENOENT) : nng_strerror(rv));
     if (rv == NNG_ENOMEM)
         return -ENOMEM;
     return rv == NNG_ENOENT ? -ENOENT : rv == NNG_EPERM ? -EACCES : -EINVAL;

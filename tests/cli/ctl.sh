@@ -36,6 +36,8 @@ done
 
 expect 2 'say what to do'
 expect 2 'unknown command: frobnicate' frobnicate
+expect 2 'options come after the command: --json' --json org list
+expect 0 'holdfastctl ' --version
 expect 2 'unknown action: frobnicate' org frobnicate
 expect 2 '--name NAME is missing' org create
 expect 2 'unknown option' org list --frobnicate
@@ -50,6 +52,7 @@ expect 2 'No such file' price import "$place/none.json" --dry-run
 printf '{"a": 1}' >"$place/odd.json"
 expect 2 'neither the LiteLLM price map nor' price import "$place/odd.json" --dry-run
 expect 0 '"uuid"' uuid --json
+[[ $("$ctl" uuid) =~ ^[0-9a-f-]{36}$ ]] || fail 'uuid prints more than a UUID'
 
 printf '{"m": {"litellm_provider": "x", "input_cost_per_token": 1e-06}}' >"$place/map.json"
 expect 0 '"rows": 1' price import "$place/map.json" --dry-run --json

@@ -254,7 +254,8 @@ void ctl_help(const struct ctl_noun *const *nouns, unsigned n)
     printf("usage: holdfastctl COMMAND [options]\n\nAdministers a Holdfast cluster.\n\n");
     for (unsigned i = 0; i < n; i++)
         printf("  %-12s %s\n", nouns[i]->name, nouns[i]->summary);
-    printf("\n'holdfastctl COMMAND --help' says more.\n\n%s", common_help);
+    printf("\n'holdfastctl COMMAND --help' says more, 'holdfastctl --version' which this is.\n\n%s",
+           common_help);
 }
 
 void ctl_help_noun(const struct ctl_noun *noun)

@@ -172,7 +172,7 @@ static int report(const struct certs_args *args, int rc, const struct certs_file
 {
     if (rc != 0) {
         fprintf(stderr, "holdfastctl certs: %s\n", error->text);
-        return EXIT_FAILURE;
+        return EXIT_USAGE; /* as of init: 1 is for the ledger's refusals */
     }
     if (args->json)
         return print_json(args, files);

@@ -3,12 +3,20 @@
  */
 #include "tools/ctl/ctl.h"
 
+#include <stdio.h>
+
 static int uuid(struct ctl *c, const struct ctl_args *a)
 {
     struct proto_uuid u;
+    char text[PROTO_UUID_TEXT];
     (void)a;
     link_uuid7(&u);
-    out_uuid(c, c->out, "uuid", &u);
+    if (c->json) {
+        out_uuid(c, c->out, "uuid", &u);
+    } else { /* bare, so that --id $(holdfastctl uuid) works */
+        proto_uuid_print(&u, text);
+        puts(text);
+    }
     return CTL_OK;
 }
 

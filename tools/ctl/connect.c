@@ -53,8 +53,11 @@ static int read_config(struct ctl *c, bool with_token)
     struct base_conf *conf;
     char *token_path = NULL;
     config_path(c, path);
-    if (base_conf_load(&conf, path, why))
-        return ctl_fail(c, CTL_USAGE, "config", "%s", why);
+    int missing = base_conf_load(&conf, path, why);
+    if (missing)
+        return ctl_fail(c, CTL_USAGE, "config", "%s%s", why,
+                        missing == -ENOENT ? " (--config FILE or $HOLDFAST_CTL_CONF names it)"
+                                           : "");
     int rv = ledger_conf_read(&c->ledger, conf, why);
     if (rv == 0)
         rv = base_conf_path_of(conf, "operator", "token_file", false, &token_path, why);

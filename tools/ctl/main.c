@@ -90,8 +90,11 @@ int main(int argc, char **argv)
         ctl_help(nouns, NOUNS);
         return help_done();
     }
+    if (strcmp(argv[1], "--version") == 0)
+        return puts("holdfastctl " HOLDFAST_VERSION) < 0 ? CTL_USAGE : help_done();
     for (unsigned i = 0; i < NOUNS; i++)
         if (strcmp(nouns[i]->name, argv[1]) == 0)
             return run_noun(nouns[i], argc - 1, argv + 1);
-    return usage("unknown command", argv[1], NULL);
+    return usage(argv[1][0] == '-' ? "options come after the command" : "unknown command", argv[1],
+                 NULL);
 }

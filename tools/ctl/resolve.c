@@ -45,10 +45,12 @@ int ctl_org(struct ctl *c, const struct ctl_args *a, struct proto_uuid *org)
     rv = ctl_query(c, PROTO_QUERY_orgs, NULL, 0, false, org_row, &l);
     if (rv)
         return rv;
-    if (l.hits != 1)
-        return ctl_fail(c, CTL_REFUSED, l.hits ? "ambiguous" : "ORG_UNKNOWN",
-                        l.hits ? "%u organisations are called '%s': give the UUID"
-                               : "%u organisations are called '%s'",
+    if (l.hits == 0)
+        return ctl_fail(c, CTL_REFUSED, "ORG_UNKNOWN",
+                        "no organisation is called '%s' ('org list' shows all)", text);
+    if (l.hits > 1)
+        return ctl_fail(c, CTL_REFUSED, "ambiguous",
+                        "%u organisations are called '%s': give the UUID ('org list' shows it)",
                         l.hits, text);
     *org = l.org;
     return CTL_OK;

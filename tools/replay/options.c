@@ -24,6 +24,7 @@ static const char help[] =
     "  --verify-receipt INDEX:ORDINAL:CHAIN\n"
     "                        the receipt of one call stands in this log\n"
     "  --progress            progress on stderr (default on a terminal)\n"
+    "  --version             which program this is\n"
     "  --allow-empty         a new node without commands or checkpoint is no failure\n"
     "exit: 0 all is proven; 1 a mismatch or damage, named; 2 usage or I/O\n";
 
@@ -124,7 +125,8 @@ enum {
     OPT_RECEIPT,
     OPT_PROGRESS,
     OPT_EMPTY,
-    OPT_HELP
+    OPT_HELP,
+    OPT_VERSION
 };
 
 static const struct option table[] = {
@@ -140,6 +142,7 @@ static const struct option table[] = {
     {"progress", no_argument, NULL, OPT_PROGRESS},
     {"allow-empty", no_argument, NULL, OPT_EMPTY},
     {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -195,6 +198,10 @@ enum replay_parse replay_options_parse(struct replay_options *o, int argc, char 
     while (!bad && (option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
         if (option == OPT_HELP || option == 'h') {
             (void)fputs(help, stdout);
+            return REPLAY_HELP;
+        }
+        if (option == OPT_VERSION) {
+            (void)puts("holdfast-replay " HOLDFAST_VERSION);
             return REPLAY_HELP;
         }
         bad = take(o, option);
