@@ -19,15 +19,19 @@ export class Cluster {
      * @param {string} dir
      * @param {{nodes?: number, edges?: number, initArgs?: string[], mockArgs?: string[],
      *          providerUrl?: string, env?: object}} options providerUrl: of a provider of the test's
-     *   own; no mock is started then
+     *   own; no mock is started then. launch(n): {before, env} of ledger node n: a command to start it
+     *   through, its own variables
      */
-    constructor(dir, { nodes = 3, edges = 2, initArgs = [], mockArgs = [], providerUrl, env } = {}) {
+    constructor(dir, {
+        nodes = 3, edges = 2, initArgs = [], mockArgs = [], providerUrl, env, launch = () => ({}),
+    } = {}) {
         this.dir = dir;
         this.size = { nodes, edges };
         this.initArgs = initArgs;
         this.mockArgs = mockArgs;
         this.providerUrl = providerUrl;
         this.env = { ...environment, ...env };
+        this.launch = launch;
         this.nodes = new Map(); // number -> Program, running ones only
         this.edges = new Map();
         this.started = new Set(); // numbers of nodes that have a data directory
@@ -55,8 +59,9 @@ export class Cluster {
         return join(this.dir, `${name}.log`);
     }
 
-    async #spawn({ command, args, ready }, name) {
-        const started = new Program(program(command), args, { name, env: this.env, log: this.#log(name) });
+    async #spawn({ command, args, ready }, name, { before = [], env } = {}) {
+        const [first, ...rest] = [...before, program(command), ...args];
+        const started = new Program(first, rest, { name, env: { ...this.env, ...env }, log: this.#log(name) });
         try {
             return { started, ready: await started.waitLine(ready) };
         } catch (error) {
@@ -86,7 +91,7 @@ export class Cluster {
 
     async startNode(n) {
         const call = programs.node(this, n, !this.started.has(n));
-        this.nodes.set(n, (await this.#spawn(call, `node-${n}`)).started);
+        this.nodes.set(n, (await this.#spawn(call, `node-${n}`, this.launch(n))).started);
         this.started.add(n);
     }
 

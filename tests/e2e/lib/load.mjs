@@ -72,9 +72,9 @@ export class Load {
     }
 
     /** `count` calls served that were begun after a moment. */
-    async servedMore(count, moment = performance.now()) {
+    async servedMore(count, moment = performance.now(), options) {
         await until(`${count} more calls`, () =>
-            this.records.filter((record) => record.status === 200 && record.started > moment).length >= count);
+            this.records.filter((record) => record.status === 200 && record.started > moment).length >= count, options);
     }
 
     /** How often each answer came, of the calls begun in a span of time: {"200": 12, "503": 1}. */

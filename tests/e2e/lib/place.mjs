@@ -41,7 +41,7 @@ export function temporary(t, prefix = 'holdfast-e2e-') {
     const folder = mkdtempSync(join(tmpdir(), prefix));
     const remove = () => rmSync(folder, { recursive: true, force: true });
     if (process.env.HOLDFAST_KEEP) {
-        t?.diagnostic(`kept: ${folder}`);
+        t?.diagnostic?.(`kept: ${folder}`);
     } else if (t) {
         t.after(remove);
     } else {

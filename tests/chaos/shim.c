@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * LD_PRELOADed into a program under test: makes the disk fail and the clock step when the test says
+ * so, by writing into the file that HOLDFAST_SHIM names (mapped here; no call ever waits for it).
+ *   bytes  0..7   added to CLOCK_REALTIME, microseconds (int64, little-endian)
+ *   bytes  8..11  errno of fsync, fdatasync, msync from now on; 0: none (int32)
+ *   bytes 12..15  errno of pwrite, pwritev, write, writev to regular files; 0: none
+ * Without the variable everything passes through.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+struct control {
+    volatile int64_t clock_us;
+    volatile int32_t sync_errno;
+    volatile int32_t write_errno;
+};
+static struct control none;
+static struct control *control = &none;
+
+__attribute__((constructor)) static void map_control(void)
+{
+    const char *path = getenv("HOLDFAST_SHIM");
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *p = mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
+    (void)close(fd);
+    if (p != MAP_FAILED)
+        control = p;
+}
+
+#define REAL(name)                                                                                 \
+    static __typeof__(&name) real;                                                                 \
+    if (!real)                                                                                     \
+    *(void **)&real = dlsym(RTLD_NEXT, #name)
+
+static int fails(int32_t code)
+{
+    if (code)
+        errno = code;
+    return code != 0;
+}
+
+static int write_fails(int fd)
+{
+    struct stat st;
+    return control->write_errno && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           fails(control->write_errno);
+}
+
+int fsync(int fd)
+{
+    REAL(fsync);
+    return fails(control->sync_errno) ? -1 : real(fd);
+}
+
+int fdatasync(int fd)
+{
+    REAL(fdatasync);
+    return fails(control->sync_errno) ? -1 : real(fd);
+}
+
+int msync(void *p, size_t n, int flags)
+{
+    REAL(msync);
+    return fails(control->sync_errno) ? -1 : real(p, n, flags);
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+{
+    REAL(pwrite);
+    return write_fails(fd) ? -1 : real(fd, p, n, at);
+}
+
+ssize_t write(int fd, const void *p, size_t n)
+{
+    REAL(write);
+    return write_fails(fd) ? -1 : real(fd, p, n);
+}
+
+ssize_t writev(int fd, const struct iovec *v, int n)
+{
+    REAL(writev);
+    return write_fails(fd) ? -1 : real(fd, v, n);
+}
+
+ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at)
+{
+    REAL(pwritev);
+    return write_fails(fd) ? -1 : real(fd, v, n, at);
+}
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    REAL(clock_gettime);
+    const int rv = real(id, t);
+    if (rv == 0 && id == CLOCK_REALTIME && control->clock_us) {
+        int64_t us = t->tv_sec * INT64_C(1000000) + t->tv_nsec / 1000 + control->clock_us;
+        t->tv_sec = us / 1000000;
+        t->tv_nsec = us % 1000000 * 1000;
+    }
+    return rv;
+}
