@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* ---- posts from other threads ---- */
 
@@ -247,6 +248,25 @@ static void say_ready(const struct node_config *config)
              BASE_S("peer", config->peer_listen), BASE_S("client", config->client_listen), NULL);
 }
 
+enum { CLOSE_LIMIT_S = 5 };
+static volatile sig_atomic_t late_exit;
+
+static void on_late(int signal)
+{
+    (void)signal;
+    _exit(late_exit);
+}
+
+/* NNG 1.5 may wait for ever to close a connection whose peer was killed in its handshake. All that
+ * must be on disk is there by now, so the process then ends without. */
+static void limit_close(enum node_exit exit)
+{
+    const struct sigaction late = {.sa_handler = on_late};
+    late_exit = exit;
+    if (sigaction(SIGALRM, &late, NULL) == 0)
+        (void)alarm(CLOSE_LIMIT_S);
+}
+
 /* The log thread first: what it writes belongs to the pump. The inbox outlives every poster but the
  * signal thread, so it is never freed: the process ends right after. */
 static void close_node(struct node_host *h)
@@ -255,6 +275,7 @@ static void close_node(struct node_host *h)
         serve_port_stop(h->port);
     if (h->inbox && h->node.machine)
         node_host_finish(h);
+    limit_close(h->node.exit);
     serve_port_close(h->port);
     peers_close(h->peers);
     if (h->log)
