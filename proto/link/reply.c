@@ -162,11 +162,14 @@ static bool complete_status(struct link_client *c, struct link_attempt *a, struc
     return true;
 }
 
-/* The node refused the frame itself: the same bytes fare no better elsewhere. */
+/* The node refused the frame itself: the same bytes fare no better elsewhere. Of an earlier attempt
+ * that says nothing. */
 static void refuse(struct link_client *c, struct link_attempt *a)
 {
     for (unsigned i = 0; i < a->n; i++)
-        if (a->items[i])
+        if (a->items[i] && a->items[i]->kind == LINK_COMMAND && a->items[i]->tried)
+            link_give_up(c, a->items[i]);
+        else if (a->items[i])
             link_complete(a->items[i], &(struct link_answer){.outcome = LINK_REFUSED,
                                                              .detail = c->cause,
                                                              .node = c->nodes[a->node].id});

@@ -354,6 +354,18 @@ static void F43_a_refused_frame_is_not_retried(void **state)
     world_free(w);
 }
 
+static void F6_a_refusal_after_an_unknown_outcome_is_unknown(void **state)
+{
+    (void)state;
+    const struct step steps[] = {{PROTO_REPLY_unknown, 0}, {PROTO_REPLY_wrong_cluster, 0}};
+    struct world *w = world_new(steps, 2, steps, 2);
+    struct outcome o;
+    submit(w, &o, WAIT_MS, false);
+    assert_true(link_client_wait(w->client, &o.done, WAIT_MS));
+    assert_int_equal(o.outcome, LINK_UNKNOWN);
+    world_free(w);
+}
+
 static void F31_free_completes_everything(void **state)
 {
     (void)state;
@@ -397,6 +409,7 @@ int main(void)
         cmocka_unit_test(F1_settlements_go_before_reserves),
         cmocka_unit_test(F43_a_silent_leader_is_doubted),
         cmocka_unit_test(F43_a_refused_frame_is_not_retried),
+        cmocka_unit_test(F6_a_refusal_after_an_unknown_outcome_is_unknown),
         cmocka_unit_test(F31_free_completes_everything),
         cmocka_unit_test(F43_ids_carry_their_time),
     };
