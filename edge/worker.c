@@ -110,11 +110,11 @@ static void enter(struct edge_worker *w, enum phase phase, int64_t limit_ms)
 static void close_all(struct edge_worker *w)
 {
     enter(w, PHASE_CLOSE, 0);
-    w->abandoned = edge_settlements_count(w->ctx.settlements);
     edge_settlements_stop(w->ctx.settlements);
     struct link_client *link = w->ctx.link;
-    link_client_free(link); /* completes what waits, as unknown */
+    link_client_free(link); /* completes what waits, as unknown: reserves leave a release behind */
     w->ctx.link = NULL;
+    w->abandoned = edge_settlements_count(w->ctx.settlements);
     edge_settlements_close(w->ctx.settlements, NULL, NULL);
     edge_exchange_cut_all(&w->ctx);
     CHECK(TAILQ_EMPTY(&w->ctx.exchanges));

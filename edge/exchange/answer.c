@@ -81,7 +81,6 @@ static void answer_error(struct edge_exchange *x, struct facts *f)
 static void answer_whole(struct edge_exchange *x, struct facts *f)
 {
     add(f, "content-type", x->content_type);
-    add(f, "content-encoding", x->content_encoding); /* not asked for, and passed on as it is */
     add(f, "x-request-id", x->request_id);
     add(f, "retry-after", x->retry_after);
     add_facts(f);

@@ -82,7 +82,7 @@ struct edge_exchange {
     struct edge_sse sse;
     struct base_buf out;    /* of a stream: what one turn passes on */
     struct base_buf answer; /* buffered, with the fields that go with it */
-    char content_type[128], content_encoding[32], request_id[128], retry_after[32];
+    char content_type[128], request_id[128], retry_after[32];
     /* the end of the hold */
     struct edge_settlement *settlement;
     uint64_t wait_until_ms;
@@ -115,6 +115,8 @@ void exchange_stop(struct edge_exchange *x);
 void exchange_relay_begin(struct edge_exchange *x);
 /* False: the exchange was stopped, and may be gone. */
 bool exchange_relay_bytes(struct edge_exchange *x);
+/* Counts what a call brought that is stopped now (in EX_RELAY); while there is x->up. */
+void exchange_relay_cut(struct edge_exchange *x);
 /* The call ended in EX_RELAY. */
 void exchange_relay_end(struct edge_exchange *x);
 

@@ -70,10 +70,13 @@ static void fill_settle(struct edge_exchange *x, bool whole, struct proto_settle
     } else {
         s->source = usage->seen && whole ? PROTO_COST_USAGE : PROTO_COST_ESTIMATE;
     }
+    edge_usage_guess((int64_t)x->call.body_len, x->meter.text_bytes, &units);
+    int64_t seen_output = units.n[PROTO_UNIT_output];
     if (usage->seen)
         edge_usage_units(usage, &units);
-    else
-        edge_usage_guess((int64_t)x->call.body_len, x->meter.text_bytes, &units);
+    /* A report on the way to an answer that broke off may be older than what came after it. */
+    if (!whole && units.n[PROTO_UNIT_output] + units.n[PROTO_UNIT_reasoning] < seen_output)
+        units.n[PROTO_UNIT_output] = seen_output - units.n[PROTO_UNIT_reasoning];
     edge_usage_list(&units, s);
 }
 

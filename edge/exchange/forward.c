@@ -37,6 +37,8 @@ void exchange_stop(struct edge_exchange *x)
     enum exchange_finish finish = x->began ? FINISH_BROKEN : FINISH_ERROR;
     if (x->meter.done)
         finish = FINISH_STREAM; /* only the end of the connection was missing */
+    if (x->state == EX_RELAY)
+        exchange_relay_cut(x);
     exchange_stop_call(x);
     if (x->error.status == 0)
         edge_error_set(&x->error, 502, "provider_error", "provider_stopped",

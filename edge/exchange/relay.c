@@ -33,7 +33,6 @@ static void begin_stream(struct edge_exchange *x)
     proto_uuid_print(&x->hold, hold);
     const struct edge_http_header headers[] = {
         {"content-type", upstream_field(x->up, "content-type")},
-        {"content-encoding", upstream_field(x->up, "content-encoding")},
         {"cache-control", "no-cache"},
         {"x-request-id", upstream_field(x->up, "x-request-id")},
         {"openai-processing-ms", upstream_field(x->up, "openai-processing-ms")},
@@ -57,7 +56,6 @@ void exchange_relay_begin(struct edge_exchange *x)
     const char *type = upstream_field(x->up, "content-type");
     x->status = x->up->status;
     copy_field(x, "content-type", x->content_type, sizeof x->content_type);
-    copy_field(x, "content-encoding", x->content_encoding, sizeof x->content_encoding);
     copy_field(x, "x-request-id", x->request_id, sizeof x->request_id);
     copy_field(x, "retry-after", x->retry_after, sizeof x->retry_after);
     if (x->status >= 300) {
@@ -107,12 +105,13 @@ bool exchange_relay_bytes(struct edge_exchange *x)
     size_t room = x->mode == RELAY_ERROR ? EDGE_ERROR_ANSWER_MAX : EDGE_ANSWER_MAX;
     bool fits =
         base_buf_len(&x->answer) + n <= room && base_buf_add(&x->answer, base_buf_at(in), n) == 0;
-    base_buf_clear(in);
     if (!fits) {
         fail(x, "provider_answer_too_large", "The provider's answer is too large.");
         exchange_stop(x);
+        return false;
     }
-    return fits;
+    base_buf_clear(in);
+    return true;
 }
 
 /* The provider's own number for the call, from a field of its answer (F8). */
@@ -122,6 +121,16 @@ static void trust_cost_field(struct edge_exchange *x)
     struct edge_usage *usage = &x->meter.usage;
     if (cost != NULL && x->route->provider->trust_cost)
         usage->has_cost = edge_usage_cost(proto_str_of(cost), &usage->cost_nanos);
+}
+
+void exchange_relay_cut(struct edge_exchange *x)
+{
+    if (x->mode == RELAY_STREAM) {
+        x->meter.text_bytes += (int64_t)edge_sse_unjudged(&x->sse);
+        trust_cost_field(x); /* counts only for a stream that was done */
+    } else {
+        x->meter.text_bytes += (int64_t)(base_buf_len(&x->answer) + base_buf_len(&x->up->in));
+    }
 }
 
 static void end_stream(struct edge_exchange *x, bool complete)
@@ -139,7 +148,7 @@ static void end_stream(struct edge_exchange *x, bool complete)
     } else {
         fail(x, "provider_stream_broken", "The provider's stream broke off.");
     }
-    trust_cost_field(x);
+    exchange_relay_cut(x);
     exchange_stop_call(x);
     bool whole = complete || x->meter.done;
     exchange_settle(x, whole, whole ? FINISH_STREAM : FINISH_BROKEN);

@@ -118,7 +118,8 @@ static void try_now(struct edge_settlement *x)
     x->under_way = true;
     if (proto_uuid_none(&x->request.command.head.org)) {
         struct proto_query query = {.head = {.kind = PROTO_QUERY_whoami, .cred = x->request.cred}};
-        rc = link_client_query(s->link, &query, true, EDGE_SETTLE_TRY_MS, on_identity, x);
+        /* Not stale: a node that lags may not know the key yet, and "no key" ends the release. */
+        rc = link_client_query(s->link, &query, false, EDGE_SETTLE_TRY_MS, on_identity, x);
     } else {
         link_uuid7(&x->request.command.head.id);
         rc = link_client_submit(s->link, &x->request.command, EDGE_SETTLE_TRY_MS, true, on_decided,

@@ -28,8 +28,11 @@ static int keep(struct edge_sse *s, const char *p, size_t n, struct base_buf *ou
         int rc = base_buf_add(out, base_buf_at(&s->held), base_buf_len(&s->held));
         if (rc < 0)
             return rc;
+        s->unjudged += base_buf_len(&s->held);
         base_buf_clear(&s->held);
     }
+    if (s->passing)
+        s->unjudged += n;
     return base_buf_add(s->passing ? out : &s->held, p, n);
 }
 
@@ -138,6 +141,11 @@ int edge_sse_feed(struct edge_sse *s, const char *p, size_t n, struct base_buf *
         n -= all;
     }
     return rc;
+}
+
+size_t edge_sse_unjudged(const struct edge_sse *s)
+{
+    return s->unjudged + base_buf_len(&s->held);
 }
 
 int edge_sse_finish(struct edge_sse *s, struct base_buf *out)

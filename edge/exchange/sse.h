@@ -27,6 +27,7 @@ struct edge_sse {
     size_t data_at, data_len;
     unsigned data_lines;
     bool passing;      /* the event outgrew its bound */
+    size_t unjudged;   /* bytes of such events so far */
     bool after_cr;     /* an LF that follows belongs to that line end */
     bool closed_event; /* ... and to an event that is gone already */
     bool closed_hidden;
@@ -38,6 +39,9 @@ void edge_sse_close(struct edge_sse *s);
 /* What is to be passed on is added to out. 0, -ENOMEM or out's -ENOBUFS. */
 __attribute__((warn_unused_result)) int edge_sse_feed(struct edge_sse *s, const char *p, size_t n,
                                                       struct base_buf *out);
+/* Bytes that the judge has not seen: of events that outgrew their bound, and of the one under way.
+ */
+size_t edge_sse_unjudged(const struct edge_sse *s);
 /* The end of the stream: an event without its blank line is judged and passed on as it is. */
 __attribute__((warn_unused_result)) int edge_sse_finish(struct edge_sse *s, struct base_buf *out);
 

@@ -244,6 +244,8 @@ static int set_options(struct upstream_call *call, const struct upstream_request
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)p->request_timeout_ms);
     if (p->ca_file != NULL)
         curl_easy_setopt(e, CURLOPT_CAINFO, p->ca_file);
+    /* Plain is asked for, and what comes coded all the same is decoded: it has to be metered. */
+    curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->fields);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);

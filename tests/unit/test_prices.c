@@ -3,6 +3,7 @@
  * (../shared/data/prices beside the project, or HOLDFAST_SHARED/data/prices); without them those
  * tests say so and skip. Costs are compared in whole nano-dollars, rounded up as ours are.
  */
+#include "edge/exchange/json.h"
 #include "edge/exchange/usage.h"
 #include "proto/money.h"
 #include "tools/prices/import.h"
@@ -342,6 +343,17 @@ struct usages {
     int others;
 };
 
+/* Gemini's thinking stands in the total alone: it is billed and we charge it, that table does not.
+ */
+static bool tells_in_total(yyjson_val *usage)
+{
+    int64_t total = 0, input = 0, output = 0;
+    return edge_json_count(yyjson_obj_get(usage, "total_tokens"), &total) &&
+           edge_json_count(yyjson_obj_get(usage, "prompt_tokens"), &input) &&
+           edge_json_count(yyjson_obj_get(usage, "completion_tokens"), &output) &&
+           yyjson_obj_get(usage, "completion_tokens_details") == NULL && total > input + output;
+}
+
 static void usage_case(yyjson_val *c, void *ctx)
 {
     struct usages *s = ctx;
@@ -378,6 +390,10 @@ static void usage_case(yyjson_val *c, void *ctx)
         return;
     }
     assert_int_equal(proto_price_cost(price.points.e, price.points.n, 0, &units, &cost), 0);
+    if (cost > expected && tells_in_total(usage)) {
+        s->others++;
+        return;
+    }
     if (cost == expected)
         s->by[k].exact++;
     else

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Exchanges with a provider that behaves as none should: raw bytes from a socket, written by the
+ * test. What each ends with is read from the ledger.
+ */
+#include "edge_rig.h"
+
+#include "proto/base/check.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define DOLLAR INT64_C(1000000000)
+#define HELLO "\"messages\":[{\"role\":\"user\",\"content\":\"hello there\"}]"
+#define JSON "Content-Type: application/json\r\n"
+#define USAGE_3_5 "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5,\"total_tokens\":8}}"
+
+/* Answers every request on the port of [provider dead] with the same bytes, then closes. */
+struct raw_provider {
+    int fd;
+    pthread_t thread;
+    const char *head, *body;
+    size_t body_len, repeat; /* the body, so many times */
+    bool stays; /* keeps the connection open after the answer until the client ends it */
+    atomic_uint requests;
+    char request[16384]; /* the last one */
+};
+
+static struct rig rig;
+static struct raw_provider provider;
+
+static void read_request(struct raw_provider *p, int fd)
+{
+    size_t n = 0, want = sizeof p->request - 1;
+    p->request[0] = '\0';
+    while (n < want) {
+        ssize_t got = recv(fd, p->request + n, want - n, 0);
+        if (got <= 0)
+            return;
+        n += (size_t)got;
+        p->request[n] = '\0';
+        const char *end = strstr(p->request, "\r\n\r\n");
+        const char *length = strcasestr(p->request, "content-length:");
+        if (end != NULL && length != NULL)
+            want = (size_t)(end + 4 - p->request) + strtoul(length + 15, NULL, 10);
+    }
+}
+
+static bool send_all(int fd, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+    return true;
+}
+
+static void *serve(void *arg)
+{
+    struct raw_provider *p = arg;
+    for (int fd; (fd = accept(p->fd, NULL, NULL)) >= 0; close(fd)) {
+        read_request(p, fd);
+        atomic_fetch_add(&p->requests, 1);
+        bool good = send_all(fd, p->head, strlen(p->head));
+        for (size_t i = 0; good && i < p->repeat; i++)
+            good = send_all(fd, p->body, p->body_len);
+        char end;
+        if (good && p->stays)
+            (void)!recv(fd, &end, 1, 0);
+    }
+    return NULL;
+}
+
+static void provide(const char *head, const void *body, size_t n, size_t repeat, bool stays)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)rig.dead_port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int on = 1;
+    provider.head = head;
+    provider.body = body;
+    provider.body_len = n;
+    provider.repeat = repeat;
+    provider.stays = stays;
+    provider.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(provider.fd >= 0);
+    setsockopt(provider.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    CHECK(bind(provider.fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(provider.fd, 8) == 0);
+    CHECK(pthread_create(&provider.thread, NULL, serve, &provider) == 0);
+}
+
+static void provide_text(const char *head, const char *body)
+{
+    provide(head, body, strlen(body), 1, false);
+}
+
+static int open_rig(void **state)
+{
+    (void)state;
+    memset(&provider, 0, sizeof provider);
+    provider.fd = -1;
+    rig_open(&rig, "settle_wait_ms = 2000\ndrain_timeout_ms = 300\n");
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    rig_close(&rig); /* ends its connections, so that the provider's thread comes back to accept */
+    if (provider.fd >= 0) {
+        shutdown(provider.fd, SHUT_RDWR);
+        pthread_join(provider.thread, NULL);
+        close(provider.fd);
+    }
+    return 0;
+}
+
+static struct reply ask(const char *rest)
+{
+    char body[1024];
+    snprintf(body, sizeof body, "{\"model\":\"dead\"," HELLO "%s}", rest);
+    return rig_chat(&rig, body);
+}
+
+static void *ask_and_forget(void *arg)
+{
+    struct reply r = ask(",\"max_tokens\":7");
+    reply_free(&r);
+    return arg;
+}
+
+static int64_t settled_units(uint8_t unit)
+{
+    struct proto_settle s = test_ledger_last_settle();
+    for (uint32_t i = 0; i < s.units.n; i++)
+        if (s.units.e[i].unit == unit)
+            return s.units.e[i].n;
+    return 0;
+}
+
+/* printf '{"usage":{"prompt_tokens":3,"completion_tokens":5,"total_tokens":8}}' | gzip -9n */
+static const unsigned char zipped[] = {
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xab, 0x56, 0x2a, 0x2d, 0x4e,
+    0x4c, 0x4f, 0x55, 0xb2, 0xaa, 0x56, 0x2a, 0x28, 0xca, 0xcf, 0x2d, 0x28, 0x89, 0x2f, 0xc9,
+    0xcf, 0x4e, 0xcd, 0x2b, 0x56, 0xb2, 0x32, 0xd6, 0x51, 0x4a, 0x06, 0x0a, 0xe4, 0xa4, 0x96,
+    0x64, 0xe6, 0xe7, 0xc1, 0x45, 0x4d, 0x75, 0x94, 0x4a, 0xf2, 0x4b, 0x12, 0x73, 0xe0, 0x02,
+    0x16, 0xb5, 0xb5, 0x00, 0x36, 0xbc, 0x90, 0x4b, 0x44, 0x00, 0x00, 0x00,
+};
+
+static void F8_a_coded_answer_is_metered(void **state)
+{
+    (void)state;
+    char head[256];
+    snprintf(head, sizeof head,
+             "HTTP/1.1 200 OK\r\n" JSON "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+             sizeof zipped);
+    provide(head, zipped, sizeof zipped, 1, false);
+    struct reply r = ask(",\"max_tokens\":7");
+    assert_int_equal(r.status, 200);
+    assert_string_equal(reply_field(&r, "x-holdfast-request-cost"), "0.000013");
+    assert_string_equal(reply_field(&r, "content-encoding"), "");
+    assert_string_equal(r.body, USAGE_3_5);
+    reply_free(&r);
+}
+
+static void F32_only_named_fields_reach_the_provider(void **state)
+{
+    (void)state;
+    provide_text("HTTP/1.1 200 OK\r\n" JSON "Connection: close\r\n\r\n", USAGE_3_5);
+    const char *const fields[] = {"Cookie: session=1",        "X-Holdfast-User: u",
+                                  "X-Api-Key: sk-other",      "Accept-Encoding: br",
+                                  "Proxy-Authorization: abc", "OpenAI-Beta: x=1",
+                                  "X-Forwarded-For: 1.2.3.4", NULL};
+    struct reply r = rig_ask(&rig, "/v1/chat/completions", rig.key,
+                             "{\"model\":\"dead\"," HELLO ",\"max_tokens\":7}", fields, 0);
+    assert_int_equal(r.status, 200);
+    reply_free(&r);
+    static const char *const kept[] = {"authorization", "cookie:",     "x-holdfast",
+                                       "x-api-key",     "x-forwarded", "accept-encoding: br",
+                                       "sk-hf-"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        assert_null(strcasestr(provider.request, kept[i]));
+    assert_non_null(strcasestr(provider.request, "openai-beta: x=1"));
+}
+
+static void F28_a_stop_counts_what_a_whole_answer_brought(void **state)
+{
+    (void)state;
+    static char part[4096];
+    memset(part, 'a', sizeof part);
+    provide("HTTP/1.1 200 OK\r\n" JSON "Content-Length: 100000000\r\n\r\n", part, sizeof part, 10,
+            true);
+    pthread_t client;
+    CHECK(pthread_create(&client, NULL, ask_and_forget, NULL) == 0);
+    while (atomic_load(&provider.requests) == 0)
+        sched_yield();
+    assert_int_equal(rig_drain(&rig), 0);
+    pthread_join(client, NULL);
+    assert_int_equal(test_ledger_org().open_holds, 0);
+    assert_int_equal(test_ledger_last_settle().source, PROTO_COST_ESTIMATE);
+    assert_true(settled_units(PROTO_UNIT_output) >= 10 * (int64_t)sizeof part / 4);
+}
+
+static void F28_an_answer_past_its_bound_is_settled_by_its_size(void **state)
+{
+    (void)state;
+    static char part[1 << 20];
+    memset(part, 'a', sizeof part);
+    provide("HTTP/1.1 200 OK\r\n" JSON "Connection: close\r\n\r\n", part, sizeof part, 70, false);
+    struct reply r = ask(",\"max_tokens\":7");
+    assert_int_equal(r.status, 502);
+    assert_true(reply_has(&r, "provider_answer_too_large"));
+    reply_free(&r);
+    rig_wait_settled();
+    assert_true(settled_units(PROTO_UNIT_output) >= (60 << 20) / 4);
+}
+
+static void F28_an_event_past_its_bound_is_counted(void **state)
+{
+    (void)state;
+    static char part[1 << 20];
+    memset(part, 'a', sizeof part);
+    provide("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+            "data: {\"choices\":[{\"delta\":{\"content\":\"",
+            part, sizeof part, 6, false);
+    struct reply r = ask(",\"max_tokens\":7,\"stream\":true");
+    assert_int_equal(r.status, 200);
+    assert_true(r.body_len > 6 * sizeof part);
+    reply_free(&r);
+    rig_wait_settled();
+    assert_int_equal(test_ledger_last_settle().source, PROTO_COST_ESTIMATE);
+    assert_true(settled_units(PROTO_UNIT_output) >= 6 * (int64_t)sizeof part / 4);
+}
+
+static void F28_an_early_report_does_not_hide_what_followed(void **state)
+{
+    (void)state;
+    provide_text(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        "Content-Length: 100000\r\n\r\n",
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":0}}\n\n"
+        "data: {\"choices\":[{\"delta\":{\"content\":\"0123456789012345678901234567890123"
+        "456789\"}}]}\n\n");
+    struct reply r = ask(",\"max_tokens\":70,\"stream\":true");
+    assert_true(r.broken);
+    reply_free(&r);
+    rig_wait_settled();
+    assert_int_equal(settled_units(PROTO_UNIT_input), 3);
+    assert_int_equal(settled_units(PROTO_UNIT_output), 10);
+}
+
+static void F8_F60_more_usage_than_was_held_is_charged(void **state)
+{
+    (void)state;
+    provide_text("HTTP/1.1 200 OK\r\n" JSON "Connection: close\r\n\r\n",
+                 "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":99999999999999999999}}");
+    struct reply r = ask(",\"max_tokens\":7");
+    assert_int_equal(r.status, 200);
+    reply_free(&r);
+    rig_wait_settled();
+    struct proto_org_row org = test_ledger_org();
+    assert_int_equal(org.available, 0); /* never below, the rest is written off */
+    assert_int_equal(org.usage, 2000 * DOLLAR + 3000);
+    assert_int_equal(org.usage + org.writeoff + org.funding + org.promo, 0);
+}
+
+static void F1_odd_answers_leave_nothing_held(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *body;
+        int status;
+    } cases[] = {
+        {"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n", "",
+         502},
+        {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n" JSON
+         "Connection: close\r\n\r\n",
+         USAGE_3_5, 200},
+        {"HTTP/1.1 200 OK\r\n" JSON "Transfer-Encoding: chunked\r\nTrailer: x\r\n\r\n",
+         "2\r\n{}\r\n0\r\nx-holdfast-request-cost: 0\r\n\r\n", 200},
+        {"HTTP/1.1 200 OK\r\n" JSON "Content-Encoding: zoo\r\nConnection: close\r\n\r\n", "{}",
+         502},
+        {"HTTP/1.1 999 Odd\r\n" JSON "Connection: close\r\n\r\n", "{}", 502},
+        {"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", "", 204},
+        {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n", "<html>", 200},
+        {"no http at all", "", 502},
+        {"HTTP/1.1 200 OK\r\nX: a\rInjected: 1\r\nX-Request-Id: a\x01"
+         "b\r\n" JSON "Connection: close\r\n\r\n",
+         USAGE_3_5, 200},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        provide_text(cases[i].head, cases[i].body);
+        struct reply r = ask(",\"max_tokens\":7");
+        if (r.status != cases[i].status)
+            print_message("case %zu\n", i);
+        assert_int_equal(r.status, cases[i].status);
+        assert_string_equal(reply_field(&r, "injected"), "");
+        reply_free(&r);
+        rig_wait_settled();
+        shutdown(provider.fd, SHUT_RDWR);
+        pthread_join(provider.thread, NULL);
+        close(provider.fd);
+        provider.fd = -1;
+    }
+}
+
+#define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(F8_a_coded_answer_is_metered),
+        RIG_TEST(F32_only_named_fields_reach_the_provider),
+        RIG_TEST(F28_a_stop_counts_what_a_whole_answer_brought),
+        RIG_TEST(F28_an_answer_past_its_bound_is_settled_by_its_size),
+        RIG_TEST(F28_an_event_past_its_bound_is_counted),
+        RIG_TEST(F28_an_early_report_does_not_hide_what_followed),
+        RIG_TEST(F8_F60_more_usage_than_was_held_is_charged),
+        RIG_TEST(F1_odd_answers_leave_nothing_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
