@@ -5,6 +5,7 @@
 #include "edge/http/tls.h"
 #include "edge/worker.h"
 #include "proto/base/log.h"
+#include "proto/link/tls.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -25,7 +27,7 @@ static const char USAGE[] =
     "Serves the OpenAI API and holds money on the ledger for every call before it is forwarded.\n"
     "\n"
     "  --config FILE  the configuration (see docs)\n"
-    "  --check        read the configuration, say whether it is good, and exit\n"
+    "  --check        read configuration and certificates, say whether they are good, and exit\n"
     "  --help         this text\n"
     "  --version      the version\n"
     "\n"
@@ -166,6 +168,27 @@ static int serve(struct edge *edge)
     return abandoned > 0 ? EXIT_ABANDONED : EXIT_SUCCESS;
 }
 
+/* --check: the configuration is good; the files that it names, too? */
+static int check_files(const struct edge_config *config, const char *path)
+{
+    const struct link_tls_files ledger = {config->ledger.ca_file, config->ledger.cert_file};
+    struct edge_http_tls *web = NULL;
+    char error[BASE_CONF_ERROR], why[256];
+    const char *cause = NULL;
+    if (config->tls_cert != NULL &&
+        edge_http_tls_new(&web, config->tls_cert, config->tls_key, error, sizeof error) < 0)
+        cause = error;
+    else if (link_tls_check(&ledger, why) < 0)
+        cause = why;
+    edge_http_tls_free(web);
+    if (cause != NULL) {
+        fprintf(stderr, "holdfast-edge: %s: %s\n", path, cause);
+        return EXIT_USAGE;
+    }
+    printf("%s: good\n", path);
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -178,6 +201,7 @@ int main(int argc, char **argv)
     const char *path = NULL;
     bool check = false;
     int option;
+    (void)prctl(PR_SET_DUMPABLE, 0); /* provider keys are in memory: no core dump, no ptrace */
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 'c':
@@ -198,6 +222,8 @@ int main(int argc, char **argv)
         }
     }
     if (path == NULL || optind < argc) {
+        fprintf(stderr, "holdfast-edge: %s%s\n", optind < argc ? "unexpected argument " : "",
+                optind < argc ? argv[optind] : "--config FILE is missing");
         fputs(USAGE, stderr);
         return EXIT_USAGE;
     }
@@ -207,9 +233,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (check) {
-        printf("%s: good\n", path);
+        int rc = check_files(edge.config, path);
         edge_config_free(edge.config);
-        return EXIT_SUCCESS;
+        return rc;
     }
     base_log_open("holdfast-edge", edge.config->debug_log ? BASE_LOG_DEBUG : BASE_LOG_INFO);
     int status = serve(&edge);
