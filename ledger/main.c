@@ -3,6 +3,7 @@
  */
 #include "ledger/node.h"
 #include "proto/base/log.h"
+#include "proto/link/tls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +19,7 @@ static const char usage[] =
     "Runs one node of a Holdfast ledger.\n"
     "  init             makes the data directory of a new cluster's node, and ends\n"
     "  --config FILE    the node's configuration (node-1.conf)\n"
-    "  --check          reads the configuration, says what is wrong with it, and ends\n"
+    "  --check          reads configuration and certificates, says what is wrong, and ends\n"
     "  --init-if-empty  makes the data directory first if it is missing or empty\n"
     "\n"
     "exit codes: 0 stopped by a signal, 1 a disk failed or an invariant broke,\n"
@@ -71,6 +72,19 @@ static void mask_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+static enum node_exit check(const struct node_config *config, const char *path)
+{
+    const struct link_tls_files peer = {config->peer_ca, config->peer_cert};
+    const struct link_tls_files client = {config->client_ca, config->client_cert};
+    char error[256];
+    if (link_tls_check(&peer, error) != 0 || link_tls_check(&client, error) != 0) {
+        (void)fprintf(stderr, "holdfast-ledger: %s: [tls] %s\n", path, error);
+        return NODE_EXIT_USAGE;
+    }
+    (void)printf("%s: valid\n", path);
+    return NODE_EXIT_OK;
+}
+
 static enum node_exit run(const struct options *o)
 {
     struct node_config config;
@@ -82,7 +96,7 @@ static enum node_exit run(const struct options *o)
         return NODE_EXIT_USAGE;
     }
     if (o->check)
-        (void)printf("%s: valid\n", o->config);
+        rv = check(&config, o->config);
     else if (o->init)
         rv = node_create(&config);
     else if (o->init_if_empty && node_dir_empty(&config))

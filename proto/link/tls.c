@@ -9,7 +9,9 @@
 static int fail(char error[256], const char *file, const char *what, int rv)
 {
     (void)snprintf(error, 256, "%s: %s: %s", file, what,
-                   rv == NNG_ENOENT ? strerror(ENOENT) : nng_strerror(rv));
+                   rv == NNG_ENOENT    ? strerror(ENOENT)
+                   : rv == NNG_ECRYPTO ? "not readable as PEM, or its parts do not belong together"
+                                       : nng_strerror(rv));
     if (rv == NNG_ENOMEM)
         return -ENOMEM;
     return rv == NNG_ENOENT ? -ENOENT : rv == NNG_EPERM ? -EACCES : -EINVAL;
@@ -70,4 +72,13 @@ int link_tls_listener(nng_listener l, const struct link_tls_files *files, char e
     rv = nng_listener_set_ptr(l, NNG_OPT_TLS_CONFIG, t);
     nng_tls_config_free(t);
     return rv == 0 ? 0 : fail(error, files->cert_file, "TLS of a listener", rv);
+}
+
+int link_tls_check(const struct link_tls_files *files, char error[256])
+{
+    nng_tls_config *t;
+    int rv = load(&t, NNG_TLS_MODE_CLIENT, files, error);
+    if (rv == 0)
+        nng_tls_config_free(t);
+    return rv;
 }

@@ -20,5 +20,8 @@ __attribute__((warn_unused_result)) int link_tls_dialer(nng_dialer d,
                                                         const char *server_name, char error[256]);
 __attribute__((warn_unused_result)) int
 link_tls_listener(nng_listener l, const struct link_tls_files *files, char error[256]);
+/* Whether the files are there and hold what they should, for --check. */
+__attribute__((warn_unused_result)) int link_tls_check(const struct link_tls_files *files,
+                                                       char error[256]);
 
 #endif
