@@ -66,7 +66,10 @@ static int open_machine(struct node *n, const struct state_meta *meta)
         rv = n->io.scan(n->io.ctx, prefix, plen, NULL, 0, restore_open, n->machine);
     if (rv != 0)
         return node_fail(n, NODE_EXIT_DATA, "state",
-                         n->machine ? core_machine_error(n->machine) : "out of memory");
+                         n->machine      ? core_machine_error(n->machine)
+                         : rv == -ENOMEM ? "out of memory"
+                                         : "the records cannot be read: damaged, or written by "
+                                           "another version of this program");
     return 0;
 }
 
@@ -210,22 +213,30 @@ bool node_may_end(const struct node *n)
 
 /* ---- timers ---- */
 
-/* Followers do not talk with each other: all that one of them hears is its leader. */
-static bool is_to_be_heard(const struct node *n, uint64_t peer)
+/* Is the connection to this peer perhaps dead, although nobody has told us?
+ * - A peer that we should hear is silent: after a partition TCP would take minutes to notice.
+ *   (Followers do not talk with each other: all that one of them hears is its leader.)
+ * - Its process is another one than at the last look: what stands may lead to the one before.
+ * - We have been a candidate since the last look: nothing that we say seems to arrive. */
+static bool is_suspect(const struct node *n, const struct pump_peer *peer, uint64_t met)
 {
-    return n->role != PUMP_FOLLOWER || peer == n->leader;
+    bool silent = n->now.mono_ms - peer->heard_ms > NODE_SILENT_MS;
+    if (n->role == PUMP_CANDIDATE || peer->incarnation != met)
+        return true;
+    return silent && (n->role == PUMP_LEADER || peer->id == n->leader);
 }
 
-/* A peer that is silent although TCP has not noticed anything: after a partition it would take
- * minutes. */
-static void redial_silent_peers(struct node *n)
+static void look_at_connections(struct node *n)
 {
     struct pump_peer peers[PUMP_SERVERS_MAX];
     unsigned k = pump_peers(n->pump, peers);
     n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
-    for (unsigned i = 0; i < k; i++)
-        if (is_to_be_heard(n, peers[i].id) && n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS)
+    for (unsigned i = 0; i < k; i++) {
+        bool suspect = is_suspect(n, &peers[i], n->met[i]);
+        n->met[i] = peers[i].incarnation;
+        if (suspect)
             n->io.redial(n->io.ctx, peers[i].id);
+    }
 }
 
 void node_timers(struct node *n, struct pump_now now)
@@ -236,7 +247,7 @@ void node_timers(struct node *n, struct pump_now now)
     if (!n->failed && n->now.mono_ms >= n->clock_ms)
         node_clock_guard(n);
     if (!n->failed && n->now.mono_ms >= n->redial_ms)
-        redial_silent_peers(n);
+        look_at_connections(n);
     if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
         compare_drift(n);
         node_start_checkpoint(n);

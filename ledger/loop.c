@@ -62,6 +62,8 @@ void node_host_loop(struct node_host *h)
         look_for_fatal(h);
         if (!n->failed)
             node_timers(n, node_clock_now());
+        if (h->peers)
+            peers_tend(h->peers);
         node_propose(n);
     }
 }

@@ -26,7 +26,7 @@ struct node_io {
     /* To a peer, one message in two pieces. May be lost, must not block. */
     void (*send)(void *ctx, uint64_t peer, const void *head, size_t head_len, const void *body,
                  size_t body_len);
-    /* The peer has been silent: its connection may be dead. */
+    /* The connection to the peer may be dead. */
     void (*redial)(void *ctx, uint64_t peer);
     /* The changes live until it is durable; meta is copied. One at a time. */
     int (*write_checkpoint)(void *ctx, const struct state_changes *changes,

@@ -20,7 +20,7 @@
 #include "ledger/report/drift.h"
 
 enum {
-    NODE_REDIAL_MS = 2000,      /* silent peers are dialled anew this often */
+    NODE_REDIAL_MS = 2000,      /* the connections to our peers are looked at */
     NODE_SILENT_MS = 2000,      /* nothing taken from it for so long */
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
     NODE_STOP_MS = 1000,        /* for handing leadership over at a stop */
@@ -39,13 +39,14 @@ struct node {
     struct pump_now now; /* of the event being handled */
     enum pump_role role; /* as the pump told last */
     uint64_t term, leader;
-    uint64_t leader_ms;    /* since when we lead */
-    bool role_changed;     /* open requests have not been told yet */
-    uint64_t genesis_term; /* we proposed the genesis in this term */
-    bool clock_out;        /* our clock was outside the bound when the guard looked */
-    uint64_t clock_ms;     /* the guard looks next */
-    uint64_t clock_term;   /* of our leadership in which a majority has been heard */
-    uint64_t redial_ms;    /* the next look for silent peers */
+    uint64_t leader_ms;             /* since when we lead */
+    bool role_changed;              /* open requests have not been told yet */
+    uint64_t genesis_term;          /* we proposed the genesis in this term */
+    bool clock_out;                 /* our clock was outside the bound when the guard looked */
+    uint64_t clock_ms;              /* the guard looks next */
+    uint64_t clock_term;            /* of our leadership in which a majority has been heard */
+    uint64_t redial_ms;             /* the next look at the connections to our peers */
+    uint64_t met[PUMP_SERVERS_MAX]; /* incarnations of the peers at the last look, in their order */
     struct intake intake;
     struct reads reads;
     uint8_t *answer; /* PROTO_ANSWER_MAX bytes */

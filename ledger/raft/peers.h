@@ -5,10 +5,10 @@
  * PUSH: in NNG 1.5 a PUSH pipe whose send completes while it closes stays in the list of those
  * ready, freed.)
  *
- * Threads: peers_send and peers_redial by the loop; on_message on NNG's threads. Nothing is called
- * any more after peers_close.
- * Bounds, each peer: PEERS_QUEUE_MAX messages of at most PUMP_MESSAGE_MAX bytes wait for the
- * connection (past them the oldest is dropped); without a connection nothing waits.
+ * Threads: peers_send, peers_redial and peers_tend by the loop; on_message on NNG's threads.
+ * Nothing is called any more after peers_close. Bounds, each peer: PEERS_QUEUE_MAX messages of at
+ * most PUMP_MESSAGE_MAX bytes wait for the connection (past them the oldest is dropped); without a
+ * connection nothing waits.
  */
 #ifndef HOLDFAST_LEDGER_PEERS_H
 #define HOLDFAST_LEDGER_PEERS_H
@@ -48,8 +48,11 @@ void peers_close(struct peers *p);
 /* Two pieces, one message. Unknown peers and peers without a connection: dropped. */
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len);
-/* Gives up the connection to a peer that has not been heard for a while and dials anew: TCP alone
- * would wait for minutes after a partition has healed. */
+/* Gives up a connection that may be dead and dials anew: TCP alone would wait for minutes after a
+ * partition has healed. Called again soon, though the peer can be reached, it opens our own port
+ * anew too. */
 void peers_redial(struct peers *p, uint64_t id);
+/* To be called every now and then: replaces dialers that have given up. */
+void peers_tend(struct peers *p);
 
 #endif

@@ -150,6 +150,7 @@ struct pump_peer {
     bool voter;
     uint64_t match;        /* as leader: highest entry known stored there; else 0 */
     uint64_t heard_ms;     /* mono_ms of the last message taken from it; 0: never */
+    uint64_t incarnation;  /* of its process; 0: never heard */
     int64_t clock_us;      /* its wall clock in that message ... */
     int64_t clock_here_us; /* ... and ours when it came */
 };

@@ -91,6 +91,7 @@ unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX]
         const struct peer *known = find_peer(p, s->id);
         if (known) {
             o->heard_ms = known->heard_ms;
+            o->incarnation = known->incarnation_in;
             o->clock_us = known->clock_us;
             o->clock_here_us = known->clock_here_us;
         }

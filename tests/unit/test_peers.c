@@ -25,7 +25,7 @@ struct side {
     struct peers *peers;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
-    unsigned got;
+    unsigned got, gone;
     uint32_t last; /* number in the message taken last */
     bool in_order, whole;
 };
@@ -73,6 +73,23 @@ static bool on_message(void *ctx, nng_msg *m)
     return true;
 }
 
+static void on_gone(void *ctx, uint64_t id)
+{
+    struct side *s = ctx;
+    (void)id;
+    pthread_mutex_lock(&s->mutex);
+    s->gone++;
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static unsigned times_gone(struct side *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    unsigned n = s->gone;
+    pthread_mutex_unlock(&s->mutex);
+    return n;
+}
+
 static void open_side(int i)
 {
     struct side *s = &side[i];
@@ -80,7 +97,8 @@ static void open_side(int i)
     struct peers_config config = {.listen = s->address,
                                   .tls = {.ca_file = ca, .cert_file = s->cert},
                                   .ctx = s,
-                                  .on_message = on_message};
+                                  .on_message = on_message,
+                                  .on_gone = on_gone};
     for (int o = 1; o <= 2; o++)
         if (o != i)
             config.peers[config.n_peers++] =
@@ -199,6 +217,29 @@ static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **stat
     assert_true(side[2].whole);
 }
 
+/* Side 2 can reach side 1 and does not hear it: its port is opened anew, and side 1 comes back. */
+static void F43_a_port_that_takes_nobody_is_opened_anew(void **state)
+{
+    (void)state;
+    open_side(1);
+    open_side(2);
+    (void)until_through(1, 2, 0);
+    (void)until_through(2, 1, 0);
+    peers_redial(side[2].peers, 1); /* the first time: perhaps only our connection is dead */
+    side[1].last = 0;
+    (void)until_through(2, 1, 0);
+    assert_int_equal(times_gone(&side[1]), 0);
+    peers_redial(side[2].peers, 1);
+    uint64_t by = now_ms() + DEADLINE_MS;
+    while (times_gone(&side[1]) == 0 && now_ms() < by)
+        (void)taken(&side[2], UINT32_MAX, RETRY_MS);
+    assert_true(times_gone(&side[1]) > 0);
+    side[1].last = side[2].last = 0;
+    (void)until_through(1, 2, 0);
+    (void)until_through(2, 1, 0);
+    assert_true(side[1].whole && side[2].whole);
+}
+
 static void F32_only_the_peers_CA_gets_in(void **state)
 {
     (void)state;
@@ -230,6 +271,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(F32_messages_arrive_whole_and_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(F43_a_peer_that_is_away_costs_nothing_and_is_found_again,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(F43_a_port_that_takes_nobody_is_opened_anew, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(F32_only_the_peers_CA_gets_in, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
