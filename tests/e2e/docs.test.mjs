@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The documents are true: what README and docs tell a newcomer to type is taken from them and run.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
 import { program, root, temporary } from './lib/place.mjs';
@@ -175,6 +175,24 @@ test('F47_examples_of_init_and_every_command_of_the_table', async (t) => {
         for (const verb of verbs.split('\\|')) {
             await run(program('holdfastctl'), [noun, verb, '--help']);
         }
+    }
+});
+
+test('F47_check_reads_the_files_that_a_configuration_names', async (t) => {
+    const folder = temporary(t);
+    await run(program('holdfastctl'), ['init', '--out', folder, '--ports', 'auto', '--provider-key-env', 'DOCS_KEY']);
+    const check = (command, name) => run(program(command), ['--config', join(folder, name), '--check'],
+        { check: false, env: { DOCS_KEY: 'x' } });
+    for (const [command, name, file] of [
+        ['holdfast-ledger', 'node-1.conf', 'certs/node-1-client.pem'], ['holdfast-ledger', 'node-1.conf', 'certs/peer-ca.crt'],
+        ['holdfast-edge', 'edge-1.conf', 'certs/edge-1.pem'], ['holdfast-edge', 'edge-1.conf', 'certs/edge-1-web.key'],
+    ]) {
+        assert.equal((await check(command, name)).status, 0, name);
+        renameSync(join(folder, file), join(folder, 'away'));
+        const { status, stderr } = await check(command, name);
+        assert.equal(status, 2, file);
+        assert.ok(stderr.includes(file) && /No such file/.test(stderr), stderr);
+        renameSync(join(folder, 'away'), join(folder, file));
     }
 });
 
