@@ -88,6 +88,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct upstream_call *call = arg;
     size_t n = size * count;
+    if (call->status == 0)
+        return 0; /* bytes without a final head: a protocol was switched, which nobody asked for */
     if (call->held || base_buf_len(&call->in) >= UPSTREAM_IN_HIGH) {
         call->paused = true;
         mark(call);

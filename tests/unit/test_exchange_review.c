@@ -294,6 +294,7 @@ static void F1_odd_answers_leave_nothing_held(void **state)
          "2\r\n{}\r\n0\r\nx-holdfast-request-cost: 0\r\n\r\n", 200},
         {"HTTP/1.1 200 OK\r\n" JSON "Content-Encoding: zoo\r\nConnection: close\r\n\r\n", "{}",
          502},
+        {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "hello", 502},
         {"HTTP/1.1 999 Odd\r\n" JSON "Connection: close\r\n\r\n", "{}", 502},
         {"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", "", 204},
         {"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n", "<html>", 200},
