@@ -185,6 +185,10 @@ static uint32_t resolve(struct sim_world *w, const struct sim_caller *k, unsigne
 
 static void send_rpc(struct sim_world *w, struct sim_rpc *rpc)
 {
+    if (rpc->n > 0)
+        sim_say(w, "caller %d asks n%d: command %u (%s)%s", rpc->caller, rpc->node, rpc->command[0],
+                proto_command_name(w->command[rpc->command[0]].kind),
+                rpc->n > 1 ? " and late retries" : "");
     unsigned copies = 1 + sim_often(w, w->rate.dup_request);
     w->counters.requests++;
     while (copies-- > 0) {

@@ -266,7 +266,9 @@ static int write_checkpoint(void *ctx, const struct state_changes *changes,
     struct sim_node *n = ctx;
     struct sim_world *w = n->w;
     struct state_meta m = *meta;
-    if (n->writing)
+    if (n->writing && sim_mutation == SIM_checkpoint_early)
+        n->durable = n->writing;
+    else if (n->writing)
         sim_fail(w, "n%d begins a checkpoint while one is being written", n->id);
     if (replica_dies(n))
         return 0;
@@ -277,6 +279,7 @@ static int write_checkpoint(void *ctx, const struct state_changes *changes,
     }
     n->writing = merge(n, n->durable, changes, &m);
     n->state_told = false;
+    n->writing_index = meta->applied_index;
     uint64_t ms = 1 + sim_below(&w->random, 10 * n->disk_ms + 1);
     if (sim_rarely(w, w->rate.stall * 4))
         ms += sim_below(&w->random, 4000);

@@ -148,7 +148,7 @@ void promises_liveness(struct sim_world *w)
         sim_fail(w, "LIVENESS: no leader %" PRIu64 " ms after the heal", w->now_ms - w->heal_ms);
         return;
     }
-    if (w->counters.answers < w->answers_at_heal + 10 && w->committed < SIM_LOG - 600)
+    if (w->counters.answers < w->answers_at_heal + 4 && w->committed < SIM_LOG - 600)
         sim_fail(w, "LIVENESS: %" PRIu64 " answers in %" PRIu64 " ms after the heal",
                  w->counters.answers - w->answers_at_heal, w->now_ms - w->heal_ms);
     for (int i = 1; i <= w->n; i++)

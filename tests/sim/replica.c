@@ -20,8 +20,9 @@ static int64_t drifted(const struct sim_node *n, int64_t v)
 struct pump_now replica_now(const struct sim_node *n)
 {
     int64_t now = (int64_t)n->w->now_ms;
+    int64_t wall_us = SIM_START_US + drifted(n, now * 1000) + n->offset_us;
     return (struct pump_now){.mono_ms = n->mono_ms + (uint64_t)drifted(n, now),
-                             .wall_us = SIM_START_US + drifted(n, now * 1000) + n->offset_us};
+                             .wall_us = wall_us - wall_us % n->coarse_us};
 }
 
 /* ---- effects ---- */
@@ -273,7 +274,7 @@ static void on_state(struct sim_node *n, bool done)
         n->dying = true;
         return;
     }
-    index = n->writing->meta.applied_index + (sim_mutation == SIM_checkpoint_behind);
+    index = n->writing_index;
     if (done ? !disk_state_done(n) : n->state_told)
         return;
     n->state_told |= !done;

@@ -102,14 +102,15 @@ static unsigned up_to(struct sim_world *w, unsigned most)
 
 static void draw_rates(struct sim_world *w)
 {
-    w->rate = (struct sim_faults){.lose = up_to(w, sim_permille(&w->random, 200) ? 300 : 60),
-                                  .repeat = up_to(w, 80),
+    w->harsh = sim_permille(&w->random, 400);
+    w->rate = (struct sim_faults){.lose = up_to(w, w->harsh ? 300 : 40),
+                                  .repeat = up_to(w, w->harsh ? 150 : 40),
                                   .delay = up_to(w, 40),
-                                  .die = up_to(w, 40),
+                                  .die = up_to(w, 200),
                                   .stall = up_to(w, 1000),
                                   .fail = up_to(w, 60),
-                                  .crash = up_to(w, 40),
-                                  .cut = up_to(w, 40),
+                                  .crash = up_to(w, w->harsh ? 80 : 40),
+                                  .cut = up_to(w, w->harsh ? 80 : 30),
                                   .pause = up_to(w, 20),
                                   .jump = up_to(w, 20),
                                   .transfer = up_to(w, 20),
@@ -258,8 +259,9 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
     n->offset_us =
         1000 * ((int64_t)sim_below(&w->random, 2 * SIM_GOOD_CLOCK_MS) - SIM_GOOD_CLOCK_MS);
     n->drift_ppm = (int)sim_below(&w->random, 400) - 200;
+    n->coarse_us = sim_permille(&w->random, 300) ? 100000 : 1;
     n->disk_ms = sim_permille(&w->random, 200) ? 60 : 4;
-    n->net_ms = sim_permille(&w->random, 200) ? 60 : 5;
+    n->net_ms = 3 + sim_below(&w->random, w->harsh ? 60 : 8);
     n->config = (struct node_config){
         .id = (uint32_t)id,
         .cluster = w->cluster,

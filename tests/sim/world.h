@@ -119,6 +119,7 @@ struct sim_node {
     const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
     const struct sim_state *writing;        /* NULL: none */
     bool state_told;
+    uint64_t writing_index; /* the node calls it so */
     uint64_t full_until_ms; /* every write fails */
     struct log_entry *page;
     unsigned page_cap;
@@ -135,6 +136,7 @@ struct sim_node {
     uint64_t mono_ms;  /* at now 0 */
     int64_t offset_us; /* of the wall clock */
     int drift_ppm;
+    int64_t coarse_us;        /* the wall clock ticks so */
     bool bad_clock;           /* may leave the bound */
     unsigned disk_ms, net_ms; /* slow ones have more */
 };
@@ -202,7 +204,8 @@ struct sim_world {
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
-    bool faulty;            /* until the heal */
+    bool faulty; /* until the heal */
+    bool harsh;  /* a run for consensus rather than for money */
     struct sim_faults rate; /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
     struct sim_caller caller[SIM_CALLERS];
