@@ -319,6 +319,57 @@ static void F1_odd_answers_leave_nothing_held(void **state)
     }
 }
 
+/* A request on a socket of its own; the edge has read it when it has answered later ones. */
+static int send_request(const char *body)
+{
+    char text[1024];
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)rig.edge_port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    int n = snprintf(text, sizeof text,
+                     "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+                     rig.key, strlen(body), body);
+    CHECK(n > 0 && (size_t)n < sizeof text && send_all(fd, text, (size_t)n));
+    for (int i = 0; i < 3; i++) {
+        struct reply r = rig_ask(&rig, "/healthz", NULL, NULL, NULL, 0);
+        assert_int_equal(r.status, 200);
+        reply_free(&r);
+    }
+    return fd;
+}
+
+static void F31_a_reserve_that_is_cut_counts_as_abandoned(void **state)
+{
+    (void)state;
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_SILENT);
+    int fd = send_request("{\"model\":\"tiny\"," HELLO "}");
+    edge_worker_drain(rig.worker);
+    edge_worker_drain(rig.worker); /* in a hurry */
+    assert_int_equal(rig_drain(&rig), 1);
+    close(fd);
+}
+
+static void F1_a_client_that_leaves_while_reserving_is_released(void **state)
+{
+    (void)state;
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_SILENT);
+    int fd = send_request("{\"model\":\"tiny\"," HELLO "}");
+    close(fd);
+    for (int i = 0; i < 3; i++) {
+        struct reply r = rig_ask(&rig, "/healthz", NULL, NULL, NULL, 0);
+        reply_free(&r);
+    }
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_WORKS);
+    while (test_ledger_count(PROTO_CMD_release) == 0)
+        sched_yield();
+    rig_wait_settled();
+    assert_int_equal(rig_mock_stat(&rig, "received"), 0);
+    assert_int_equal(test_ledger_org().usage, 0);
+}
+
 #define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
 
 int main(void)
@@ -332,6 +383,8 @@ int main(void)
         RIG_TEST(F28_an_early_report_does_not_hide_what_followed),
         RIG_TEST(F8_F60_more_usage_than_was_held_is_charged),
         RIG_TEST(F1_odd_answers_leave_nothing_held),
+        RIG_TEST(F31_a_reserve_that_is_cut_counts_as_abandoned),
+        RIG_TEST(F1_a_client_that_leaves_while_reserving_is_released),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
