@@ -387,6 +387,16 @@ void disk_crash(struct sim_node *n)
     n->seen = n->durable;
 }
 
+void disk_flush(struct sim_node *n)
+{
+    for (struct sim_write *o = n->first_write; o; o = o->next)
+        put_entries(n, o, o->n);
+    n->first_write = n->last_write = NULL;
+    if (n->writing)
+        n->durable = n->writing;
+    n->writing = NULL;
+}
+
 void disk_recover(struct sim_node *n, struct log_recovered *r)
 {
     const struct sim_state *s = n->durable;

@@ -178,6 +178,17 @@ static void restart_later(struct sim_node *n)
     sim_put(&w->events, w->now_ms + sim_below(&w->random, 2500), SIM_RESTART, n->id, n->life, NULL);
 }
 
+/* As node_host_finish and close_node do. */
+static void end_in_order(struct sim_node *n)
+{
+    node_drop_requests(n->node, PROTO_REPLY_unavailable);
+    deliver_replies(n);
+    disk_flush(n);
+    n->w->counters.stops++;
+    replica_crash(n, "in order");
+    restart_later(n);
+}
+
 /* After every event. */
 static void after(struct sim_node *n)
 {
@@ -194,6 +205,10 @@ static void after(struct sim_node *n)
     if (n->dying) {
         replica_crash(n, n->full_until_ms > w->now_ms ? "disk full" : "in an effect");
         restart_later(n);
+        return;
+    }
+    if (node_may_end(n->node)) {
+        end_in_order(n);
         return;
     }
     uint64_t at = w->now_ms + node_wait_ms(n->node);
@@ -324,6 +339,17 @@ void replica_handle(struct sim_node *n, const struct sim_event *e)
         node_timers(n->node, replica_now(n));
     if (!n->dying)
         node_propose(n->node);
+    leave();
+    after(n);
+}
+
+void replica_stop(struct sim_node *n)
+{
+    if (!n->up || n->paused_until_ms > n->w->now_ms)
+        return;
+    sim_say(n->w, "n%d is told to stop", n->id);
+    enter(n);
+    node_on_stop(n->node, replica_now(n));
     leave();
     after(n);
 }

@@ -51,6 +51,15 @@ static void on_signal(int signal)
     _exit(sim_mutation && expect_caught ? 0 : 1);
 }
 
+static volatile sig_atomic_t ending;
+
+/* The seed is finished and the report given. */
+static void on_end(int signal)
+{
+    (void)signal;
+    ending = 1;
+}
+
 static bool run_seed(struct sim_world *w, uint64_t seed)
 {
     running = seed;
@@ -82,10 +91,10 @@ static void report(const struct sim_counters *c, uint64_t seeds, double seconds)
                  ", unknown %" PRIu64 ", refused %" PRIu64 ", expired holds %" PRIu64 "\n",
                  c->commits, c->effects, c->answers, c->reads, c->unknown, c->refused, c->expired);
     (void)printf("leaders %" PRIu64 ", transfers %" PRIu64 ", crashes %" PRIu64
-                 " (inside an effect %" PRIu64 "), pauses %" PRIu64 ", clock jumps %" PRIu64
-                 ", checkpoints %" PRIu64 ", messages %" PRIu64 "\n",
-                 c->elections, c->transfers, c->crashes, c->in_callbacks, c->pauses, c->jumps,
-                 c->checkpoints, c->messages);
+                 " (inside an effect %" PRIu64 "), stops %" PRIu64 ", pauses %" PRIu64
+                 ", clock jumps %" PRIu64 ", checkpoints %" PRIu64 ", messages %" PRIu64 "\n",
+                 c->elections, c->transfers, c->crashes, c->in_callbacks, c->stops, c->pauses,
+                 c->jumps, c->checkpoints, c->messages);
 }
 
 static void list_mutations(void)
@@ -155,9 +164,11 @@ int main(int argc, char **argv)
     base_log_open("holdfast-sim", world.trace ? BASE_LOG_ERROR : BASE_LOG_ERROR + 1);
     (void)signal(SIGABRT, on_signal);
     (void)signal(SIGSEGV, on_signal);
+    (void)signal(SIGTERM, on_end);
+    (void)signal(SIGINT, on_end);
     clock_gettime(CLOCK_MONOTONIC, &begin);
     bool caught = false;
-    while (done < o.seeds && !(caught && sim_mutation) &&
+    while (!ending && done < o.seeds && !(caught && sim_mutation) &&
            (o.hours <= 0 || seconds_since(&begin) < o.hours * 3600))
         caught |= run_seed(&world, first + done++);
     if (sim_mutation)

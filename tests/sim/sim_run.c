@@ -114,6 +114,7 @@ static void draw_rates(struct sim_world *w)
                                   .pause = up_to(w, 20),
                                   .jump = up_to(w, 20),
                                   .transfer = up_to(w, 20),
+                                  .stop = up_to(w, 20),
                                   .dup_request = up_to(w, 150)};
 }
 
@@ -200,6 +201,8 @@ static void fault(struct sim_world *w)
         fault_clock(w, any(w));
     if (sim_often(w, r->transfer * 5))
         replica_transfer(any(w));
+    if (sim_often(w, r->stop * 5))
+        replica_stop(any(w));
     if (sim_often(w, r->fail / 4))
         fault_disk(w, any(w));
     sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);

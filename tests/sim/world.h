@@ -190,11 +190,12 @@ struct sim_caller {
 struct sim_counters {
     uint64_t commits, elections, crashes, in_callbacks, failures, messages, checkpoints, requests,
         answers, reads, expired, effects, refused, unknown, ms, quiet_ms, transfers, pauses, jumps,
-        seeds_failed;
+        stops, seeds_failed;
 };
 
 struct sim_faults {
-    unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, dup_request;
+    unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
+        dup_request;
 };
 
 struct sim_world {
@@ -204,8 +205,8 @@ struct sim_world {
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
-    bool faulty; /* until the heal */
-    bool harsh;  /* a run for consensus rather than for money */
+    bool faulty;            /* until the heal */
+    bool harsh;             /* a run for consensus rather than for money */
     struct sim_faults rate; /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
     struct sim_caller caller[SIM_CALLERS];
@@ -252,6 +253,8 @@ int64_t sim_true_us(const struct sim_world *w);
 /* ---- disk.c ---- */
 void disk_io(struct node_io *io);
 void disk_recover(struct sim_node *n, struct log_recovered *r);
+/* A process that ends in order writes what is queued. */
+void disk_flush(struct sim_node *n);
 /* Power is lost: some of what was under way made it. */
 void disk_crash(struct sim_node *n);
 bool disk_write_done(struct sim_node *n, uint64_t *first, uint64_t *last);
@@ -267,6 +270,7 @@ void replica_crash(struct sim_node *n, const char *why);
 void replica_handle(struct sim_node *n, const struct sim_event *e);
 struct pump_now replica_now(const struct sim_node *n);
 void replica_transfer(struct sim_node *n);
+void replica_stop(struct sim_node *n); /* in order, as by SIGTERM */
 /* Inside callbacks: from now on nothing gets out. */
 bool replica_dies(struct sim_node *n);
 
