@@ -182,7 +182,7 @@ test('F51_a_hold_is_closed_only_by_who_has_its_token', async () => {
     const log = await cluster.replay(await cluster.leader(), '--log');
     const lines = log.stdout.trim().split('\n').map((line) => JSON.parse(line));
     const reserve = lines.findLast((line) => line.command?.command === 'reserve' && line.result.code === 'OK');
-    const hold = bytesOf(reserve.command.id ?? reserve.command.head.id);
+    const hold = bytesOf(reserve.command.head.id);
     const wire = await toLeader();
     for (const [kind, body] of [[KIND.settle, [hold, wrong, 1, 9, 0, []]], [KIND.release, [hold, wrong, 0]]]) {
         const [[, status], items] = await wire.ask(

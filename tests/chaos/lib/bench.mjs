@@ -74,7 +74,7 @@ export async function judge(cluster, n, records) {
         if (!effect) {
             continue;
         }
-        const { id } = command;
+        const { id } = command.head;
         found.doubled += done.has(id) ? 1 : 0;
         done.set(id, { index, ordinal, result });
         if (command.command === 'settle' || command.command === 'release') {
