@@ -175,7 +175,8 @@ void replica_crash(struct sim_node *n, const char *why)
 static void restart_later(struct sim_node *n)
 {
     struct sim_world *w = n->w;
-    sim_put(&w->events, w->now_ms + sim_below(&w->random, 2500), SIM_RESTART, n->id, n->life, NULL);
+    unsigned ms = sim_permille(&w->random, 500) ? 100 : 2500;
+    sim_put(&w->events, w->now_ms + sim_below(&w->random, ms), SIM_RESTART, n->id, n->life, NULL);
 }
 
 /* As node_host_finish and close_node do. */

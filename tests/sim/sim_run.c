@@ -123,6 +123,8 @@ static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
     if (!n->up)
         return;
     replica_crash(n, "power");
+    if (sim_permille(&w->random, 400))
+        ms /= 20;
     sim_put(&w->events, w->now_ms + sim_below(&w->random, ms), SIM_RESTART, n->id, n->life, NULL);
 }
 
@@ -133,6 +135,14 @@ static void fault_crash(struct sim_world *w)
             crash_one(w, &w->node[i], 800);
     else
         crash_one(w, any(w), 4000);
+}
+
+static struct sim_node *leader_or_any(struct sim_world *w)
+{
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].up && w->node[i].node->role == PUMP_LEADER)
+            return &w->node[i];
+    return any(w);
 }
 
 static void cut_off(struct sim_world *w, int a, int b, bool both)
@@ -153,7 +163,8 @@ static void fault_cut(struct sim_world *w)
     if (what == 1)
         cut_off(w, any(w)->id, any(w)->id, sim_permille(&w->random, 300));
     if (what >= 2) {
-        int a = any(w)->id, other = w->n == 5 && sim_permille(&w->random, 500) ? any(w)->id : a;
+        int a = sim_permille(&w->random, 500) ? leader_or_any(w)->id : any(w)->id,
+            other = w->n == 5 && sim_permille(&w->random, 500) ? any(w)->id : a;
         for (int b = 1; b <= w->n; b++)
             if (b != a && b != other) {
                 cut_off(w, a, b, true);
@@ -171,6 +182,13 @@ static void fault_clock(struct sim_world *w, struct sim_node *n)
     n->offset_us = sim_permille(&w->random, 500) ? ms * 1000 : -ms * 1000;
     w->counters.jumps++;
     sim_say(w, "n%d: wall clock now %" PRId64 " ms off", n->id, n->offset_us / 1000);
+}
+
+/* One that may be wrong, where there is one, more often. */
+static struct sim_node *any_clock(struct sim_world *w)
+{
+    struct sim_node *n = any(w);
+    return n->bad_clock ? n : any(w);
 }
 
 static void fault_pause(struct sim_world *w, struct sim_node *n)
@@ -198,7 +216,7 @@ static void fault(struct sim_world *w)
     if (sim_often(w, r->pause * 5))
         fault_pause(w, any(w));
     if (sim_often(w, r->jump * 10))
-        fault_clock(w, any(w));
+        fault_clock(w, any_clock(w));
     if (sim_often(w, r->transfer * 5))
         replica_transfer(any(w));
     if (sim_often(w, r->stop * 5))

@@ -42,31 +42,31 @@ enum sim_event_kind {
 enum sim_mutation {
     SIM_NONE,
 #define SIM_MUTATIONS(X)                                                                           \
-    X(ack_before_fsync, 50, "a log write is reported before it is on disk")                        \
+    X(ack_before_fsync, 10, "a log write is reported before it is on disk")                        \
     X(forget_vote, 500, "the vote is not written with the term")                                   \
-    X(forget_term, 500, "term and vote are not written")                                           \
-    X(lose_truncation, 500, "a log write does not drop what stood there before")                   \
-    X(guard_order, 500, "pump guard 2 off: overtaken and repeated messages are taken")             \
-    X(guard_pre_vote, 2000, "pump guard 3 off: a pre-vote's rejection hides the higher term")      \
-    X(guard_commit_max, 500, "pump guard 4 off: the commit index may go back")                     \
-    X(no_clock_guard, 50, "a leader's clock is never compared")                                    \
-    X(expire_by_local_clock, 50, "holds expire by the node's own clock")                           \
-    X(clock_goes_back, 50, "replicated time is the stamp, not the highest so far")                 \
-    X(skip_dedup, 50, "a repeated command is run again")                                           \
-    X(forget_closed, 50, "a decided hold is not remembered")                                       \
-    X(charge_twice, 50, "a settlement's cost moves twice")                                         \
-    X(keep_held, 50, "a hold's end leaves its amount in the budget")                               \
-    X(skip_budgets, 50, "no budget refuses")                                                       \
-    X(window_off_by_one, 500, "a window's first instant counts to the one before")                 \
-    X(expiry_order, 100, "due holds expire in an order that differs between nodes")                \
-    X(stale_read, 50, "a query is answered at once from what is applied")                          \
-    X(leader_read, 500, "a leader answers queries without asking a majority")                      \
-    X(unknown_as_refused, 100, "what was under way when leadership is lost is called refused")     \
-    X(checkpoint_early, 100, "a checkpoint is reported before it is on disk")                      \
+    X(forget_term, 100, "term and vote are not written")                                           \
+    X(lose_truncation, 1000, "a log write does not drop what stood there before")                  \
+    X(guard_order, 4000, "pump guard 2 off: overtaken and repeated messages are taken")            \
+    X(guard_pre_vote, 4000, "pump guard 3 off: a pre-vote's rejection hides the higher term")      \
+    X(guard_commit_max, 4000, "pump guard 4 off: the commit index may go back")                    \
+    X(no_clock_guard, 300, "a leader's clock is never compared")                                   \
+    X(expire_by_local_clock, 10, "holds expire by the node's own clock")                           \
+    X(clock_goes_back, 300, "replicated time is the stamp, not the highest so far")                \
+    X(skip_dedup, 10, "a repeated command is run again")                                           \
+    X(forget_closed, 10, "a decided hold is not remembered")                                       \
+    X(charge_twice, 10, "a settlement's cost moves twice")                                         \
+    X(keep_held, 10, "a hold's end leaves its amount in the budget")                               \
+    X(skip_budgets, 10, "no budget refuses")                                                       \
+    X(window_off_by_one, 300, "a window's first instant counts to the one before")                 \
+    X(expiry_order, 300, "due holds expire in an order that differs between nodes")                \
+    X(stale_read, 10, "a query is answered at once from what is applied")                          \
+    X(leader_read, 1000, "a leader answers queries without asking a majority")                     \
+    X(unknown_as_refused, 200, "what was under way when leadership is lost is called refused")     \
+    X(checkpoint_early, 20, "a checkpoint is reported before it is on disk")                       \
     X(checkpoint_torn, 50, "a checkpoint's position is written before its records")                \
     X(checkpoint_behind, 50, "a checkpoint names an index before its records")                     \
-    X(checkpoint_loses_record, 50, "a checkpoint leaves one record out")                           \
-    X(restart_forgets_open, 100, "a restart does not read the open holds")
+    X(checkpoint_loses_record, 20, "a checkpoint leaves one record out")                           \
+    X(restart_forgets_open, 300, "a restart does not read the open holds")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
