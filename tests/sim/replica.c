@@ -167,7 +167,7 @@ void replica_crash(struct sim_node *n, const char *why)
     n->up = false;
     n->life++;
     n->paused_until_ms = 0;
-    w->counters.crashes++;
+    w->counters.crashes += !w->over;
     sim_say(w, "n%d crashes (%s); its log ends at %" PRIu64 ", its checkpoint at %" PRIu64, n->id,
             why, n->last, n->durable ? n->durable->meta.applied_index : 0);
 }
@@ -186,6 +186,7 @@ static void end_in_order(struct sim_node *n)
     deliver_replies(n);
     disk_flush(n);
     n->w->counters.stops++;
+    n->w->counters.crashes--; /* what follows is none */
     replica_crash(n, "in order");
     restart_later(n);
 }

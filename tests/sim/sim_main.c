@@ -99,9 +99,15 @@ static void report(const struct sim_counters *c, uint64_t seeds, double seconds)
 
 static void list_mutations(void)
 {
-    for (unsigned m = 1; m < SIM_MUTATION_COUNT; m++)
-        (void)printf("%-24s within %4u seeds: %s\n", mutant_name((enum sim_mutation)m),
-                     mutant_seeds((enum sim_mutation)m), mutant_text((enum sim_mutation)m));
+    for (unsigned m = 1; m < SIM_MUTATION_COUNT; m++) {
+        const char *name = mutant_name((enum sim_mutation)m),
+                   *text = mutant_text((enum sim_mutation)m);
+        unsigned seeds = mutant_seeds((enum sim_mutation)m);
+        if (seeds > 0)
+            (void)printf("%-24s within %4u seeds: %s\n", name, seeds, text);
+        else
+            (void)printf("%-24s too rare here, see pump-sim: %s\n", name, text);
+    }
 }
 
 struct options {

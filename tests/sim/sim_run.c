@@ -242,7 +242,9 @@ static void heal(struct sim_world *w)
             replica_start(n);
     }
     if (down) {
+        w->over = true;
         replica_crash(&w->node[down], "stays down");
+        w->over = false;
         w->node[down].life++;
     }
 }
@@ -376,6 +378,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
 
 void sim_world_close(struct sim_world *w)
 {
+    w->over = true;
     for (int i = 1; i <= w->n; i++)
         replica_crash(&w->node[i], "the run is over");
     truth_close(w);

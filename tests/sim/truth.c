@@ -91,6 +91,23 @@ static void differ(struct sim_world *w, uint64_t index, uint32_t i, const struct
              index, i, text[0], text[1], text[2]);
 }
 
+/* An admission at this moment: no hard ceiling of the hold may be passed by it. */
+static void check_admission(struct sim_world *w, uint64_t index, const struct proto_uuid *id)
+{
+    const struct shadow_hold *h = NULL;
+    for (unsigned i = shadow.holds; i-- > 0 && !h;)
+        if (proto_uuid_eq(&shadow.hold[i].id, id))
+            h = &shadow.hold[i];
+    for (unsigned i = 0; h && i < h->lines; i++) {
+        const struct shadow_counter *c = h->line[i];
+        const struct shadow_budget *b = &shadow.org[h->org].budget[c->budget];
+        if (b->live && b->generation == c->generation && b->mode == PROTO_MODE_hard_block &&
+            c->spent + c->held > b->limit)
+            sim_fail(w, "LIMIT at entry %" PRIu64 ": budget %u admits %" PRId64 " of %" PRId64,
+                     index, c->budget, c->spent + c->held, b->limit);
+    }
+}
+
 static void compare_command(struct sim_world *w, uint64_t index, uint32_t i, struct proto_str bytes,
                             const struct core_outcome *out, uint32_t *number)
 {
@@ -111,6 +128,9 @@ static void compare_command(struct sim_world *w, uint64_t index, uint32_t i, str
     if (!proto_result_put(&writer, &wanted) || writer.n != out->items[i].length ||
         memcmp(encoded, result, writer.n) != 0)
         differ(w, index, i, &c, &wanted, &got);
+    if (c.head.kind == PROTO_CMD_reserve && wanted.code == PROTO_OK &&
+        !(wanted.flags & PROTO_FLAG_DUPLICATE))
+        check_admission(w, index, &c.head.id);
     *number = number_of(w, &c.head.id);
     if (*number > 0)
         note_result(w, index, *number, &got);
@@ -154,8 +174,7 @@ static void check_money(struct sim_world *w, uint64_t index)
         sim_fail(w, "MONEY at entry %" PRIu64 ": accounts and transactions differ", index);
 }
 
-/* No admission passes a limit: what is there beyond it was there when the limit was lowered, or is
- * an overrun. */
+/* Nothing is taken out of a budget twice. */
 static void check_limits(struct sim_world *w, uint64_t index)
 {
     for (unsigned i = 0; i < shadow.counters; i++) {

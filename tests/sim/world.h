@@ -43,12 +43,12 @@ enum sim_mutation {
     SIM_NONE,
 #define SIM_MUTATIONS(X)                                                                           \
     X(ack_before_fsync, 10, "a log write is reported before it is on disk")                        \
-    X(forget_vote, 500, "the vote is not written with the term")                                   \
+    X(forget_vote, 2000, "the vote is not written with the term")                                  \
     X(forget_term, 100, "term and vote are not written")                                           \
     X(lose_truncation, 1000, "a log write does not drop what stood there before")                  \
-    X(guard_order, 4000, "pump guard 2 off: overtaken and repeated messages are taken")            \
-    X(guard_pre_vote, 4000, "pump guard 3 off: a pre-vote's rejection hides the higher term")      \
-    X(guard_commit_max, 4000, "pump guard 4 off: the commit index may go back")                    \
+    X(guard_order, 0, "pump guard 2 off: overtaken and repeated messages are taken")               \
+    X(guard_pre_vote, 0, "pump guard 3 off: a pre-vote's rejection hides the higher term")         \
+    X(guard_commit_max, 0, "pump guard 4 off: the commit index may go back")                       \
     X(no_clock_guard, 300, "a leader's clock is never compared")                                   \
     X(expire_by_local_clock, 10, "holds expire by the node's own clock")                           \
     X(clock_goes_back, 300, "replicated time is the stamp, not the highest so far")                \
@@ -205,6 +205,7 @@ struct sim_world {
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
+    bool over;              /* nodes that go down now did not crash */
     bool faulty;            /* until the heal */
     bool harsh;             /* a run for consensus rather than for money */
     struct sim_faults rate; /* permille, or per 100,000 where rare */
