@@ -364,7 +364,8 @@ void shadow_reserve(struct shadow *s, unsigned org, const struct shadow_cred *wh
                     const struct proto_command *c, const struct proto_hash *digest,
                     struct proto_result *r)
 {
-    struct choice ch = {.n = 0};
+    static struct choice ch; /* the result's views point into it until the next command */
+    memset(&ch, 0, sizeof ch);
     if (reserve_again(s, org, c, digest, r) || made_before(s, org, who->key, c, r))
         return;
     unsigned code = s->org[org].paused ? PROTO_PAUSED : key_state(s, org, who->key, who->stale);
