@@ -64,6 +64,8 @@ void node_host_loop(struct node_host *h)
             node_timers(n, node_clock_now());
         if (h->peers)
             peers_tend(h->peers);
+        if (h->port)
+            serve_port_tend(h->port);
         node_propose(n);
     }
 }

@@ -15,11 +15,8 @@
 enum {
     RECONNECT_MIN_MS = 20,
     RECONNECT_MAX_MS = 200,
-    TEND_MS = 1000,    /* how often peers_tend looks */
-    DEAF_MS = 1000,    /* a dialer without a connection for so long is replaced */
-    EPISODE_MS = 5000, /* calls of peers_redial further apart are about different silences */
-    RELISTEN_MIN_MS = 4000,
-    RELISTEN_MAX_MS = 60000,
+    TEND_MS = 1000, /* how often peers_tend looks */
+    DEAF_MS = 1000, /* a dialer without a connection for so long is replaced */
 };
 
 struct peer {
@@ -28,9 +25,8 @@ struct peer {
     nng_socket socket;
     nng_dialer dialer;
     bool socket_open, dialing;
-    nng_time redial_ms; /* the last redial of a silent peer; 0: never */
-    nng_time lone_ms;   /* seen without a connection since; 0: it has one */
-    atomic_int pipe;    /* id of the connection; 0: none */
+    nng_time lone_ms; /* seen without a connection since; 0: it has one */
+    atomic_int pipe;  /* id of the connection; 0: none */
 };
 
 struct peers {
@@ -38,12 +34,10 @@ struct peers {
     struct peer peer[PUMP_SERVERS_MAX];
     unsigned n;
     nng_socket sub;
-    nng_listener listener;
-    bool sub_open, listening;
-    nng_time tend_ms;          /* the last look */
-    nng_time relisten_ms;      /* not before that */
-    nng_duration relisten_gap; /* after the next one */
-    nng_aio *receive;          /* one at a time: messages keep their order up to the inbox */
+    struct link_listener listener;
+    bool sub_open;
+    nng_time tend_ms; /* the last look */
+    nng_aio *receive; /* one at a time: messages keep their order up to the inbox */
     atomic_bool closing;
 };
 
@@ -138,44 +132,6 @@ static int dial(struct peer *q, char error[256])
     return 0;
 }
 
-static int listen_on(struct peers *p, char error[256])
-{
-    const char *address = p->config.listen;
-    char url[PUMP_ADDRESS_MAX + 16];
-    (void)snprintf(url, sizeof url, "tls+tcp://%s", address);
-    int rv = nng_listener_create(&p->listener, p->sub, url);
-    if (rv != 0)
-        return fail(error, address, "listener", rv);
-    p->listening = true;
-    if ((rv = link_tls_listener(p->listener, &p->config.tls, error)) != 0)
-        return rv;
-    if ((rv = nng_listener_start(p->listener, 0)) != 0)
-        return fail(error, address, "listen", rv);
-    return 0;
-}
-
-/* All peers lose their connections to us and dial again. */
-static void listen_anew(struct peers *p, nng_time now)
-{
-    char error[256];
-    if (now < p->relisten_ms)
-        return;
-    if (now > p->relisten_ms + RELISTEN_MAX_MS || p->relisten_gap == 0)
-        p->relisten_gap = RELISTEN_MIN_MS;
-    p->relisten_ms = now + (nng_time)p->relisten_gap;
-    p->relisten_gap = p->relisten_gap < RELISTEN_MAX_MS / 2 ? 2 * p->relisten_gap : RELISTEN_MAX_MS;
-    if (p->listening)
-        (void)nng_listener_close(p->listener);
-    p->listening = false;
-    int rv = listen_on(p, error);
-    if (rv != 0 && p->listening) {
-        (void)nng_listener_close(p->listener);
-        p->listening = false;
-    }
-    base_log(rv == 0 ? BASE_LOG_WARN : BASE_LOG_ERROR, "listening for peers anew",
-             BASE_S("address", p->config.listen), BASE_S("failure", rv == 0 ? "" : error), NULL);
-}
-
 static void dial_anew(struct peer *q)
 {
     char error[256];
@@ -187,27 +143,19 @@ static void dial_anew(struct peer *q)
         base_log(BASE_LOG_ERROR, "peer cannot be dialled", BASE_S("cause", error), NULL);
 }
 
-/* Our connection to the peer, made since the last call, stands: the peer is there, and what it has
- * to say does not arrive. NNG 1.5 can stop accepting for good when a peer is killed in its
- * handshake with us: the connections stand, nobody reads them, and no error is told. */
 void peers_redial(struct peers *p, uint64_t id)
 {
     struct peer *q = find(p, id);
-    nng_time now = nng_clock();
-    if (!q)
-        return;
-    bool again = q->redial_ms != 0 && now - q->redial_ms < EPISODE_MS;
-    if ((again && atomic_load(&q->pipe) > 0) || !p->listening)
-        listen_anew(p, now);
-    q->redial_ms = now;
-    dial_anew(q);
+    if (q)
+        dial_anew(q);
 }
 
-/* In NNG 1.5 a dialer, too, can give up for good when the other side goes away in the handshake:
+/* In NNG 1.5 a dialer, too, gives up for good when the other side goes away in the handshake:
  * "closed" then looks to it as if it had been closed itself. */
 void peers_tend(struct peers *p)
 {
     nng_time now = nng_clock();
+    link_listener_tend(&p->listener);
     if (now - p->tend_ms < TEND_MS)
         return;
     p->tend_ms = now;
@@ -252,7 +200,7 @@ static int open_listener(struct peers *p, char error[256])
         (rv = nng_socket_set_int(p->sub, NNG_OPT_RECVBUF, PEERS_RECEIVE_MAX)) != 0 ||
         (rv = nng_socket_set(p->sub, NNG_OPT_SUB_SUBSCRIBE, "", 0)) != 0)
         return fail(error, address, "socket options", rv);
-    if ((rv = listen_on(p, error)) != 0)
+    if ((rv = link_listener_open(&p->listener, p->sub, address, &p->config.tls, error)) != 0)
         return rv;
     if ((rv = nng_aio_alloc(&p->receive, on_received, p)) != 0)
         return fail(error, address, "receive", rv);
@@ -266,6 +214,7 @@ int peers_open(struct peers **out, const struct peers_config *config, char error
     if (!p)
         return fail(error, config->listen, "peers", NNG_ENOMEM);
     p->config = *config;
+    p->listener.probe = -1;
     int rv = open_listener(p, error);
     for (unsigned i = 0; rv == 0 && i < config->n_peers; i++)
         rv = open_peer(p, &config->peers[i], error);
@@ -282,6 +231,7 @@ void peers_close(struct peers *p)
     if (!p)
         return;
     atomic_store(&p->closing, true);
+    link_listener_close(&p->listener);
     if (p->sub_open)
         (void)nng_close(p->sub); /* ends the receive, so that no stop races with a delivery */
     if (p->receive) {

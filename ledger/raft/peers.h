@@ -14,7 +14,7 @@
 #define HOLDFAST_LEDGER_PEERS_H
 
 #include "ledger/raft/pump.h"
-#include "proto/link/tls.h"
+#include "proto/link/listener.h"
 
 enum {
     PEERS_QUEUE_MAX = 256,
@@ -49,10 +49,9 @@ void peers_close(struct peers *p);
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len);
 /* Gives up a connection that may be dead and dials anew: TCP alone would wait for minutes after a
- * partition has healed. Called again soon, though the peer can be reached, it opens our own port
- * anew too. */
+ * partition has healed. */
 void peers_redial(struct peers *p, uint64_t id);
-/* To be called every now and then: replaces dialers that have given up. */
+/* To be called every now and then: replaces what has given up, dialers and our own port. */
 void peers_tend(struct peers *p);
 
 #endif

@@ -26,7 +26,7 @@ struct slot {
 struct serve_port {
     struct serve_config config;
     nng_socket socket;
-    nng_listener listener;
+    struct link_listener listener;
     bool socket_open;
     atomic_bool stopped;
     unsigned n;
@@ -135,19 +135,6 @@ static int open_slots(struct serve_port *p, char error[256])
     return 0;
 }
 
-static int listen_tls(struct serve_port *p, char error[256])
-{
-    char url[PROTO_NAME_MAX + 16];
-    (void)snprintf(url, sizeof url, "tls+tcp://%s", p->config.address);
-    int rv = nng_listener_create(&p->listener, p->socket, url);
-    if (rv != 0)
-        return fail(p, error, "listener", rv);
-    if ((rv = link_tls_listener(p->listener, &p->config.tls, error)) != 0)
-        return rv;
-    rv = nng_listener_start(p->listener, 0);
-    return rv == 0 ? 0 : fail(p, error, "listen", rv);
-}
-
 int serve_port_open(struct serve_port **out, const struct serve_config *config, char error[256])
 {
     struct serve_port *p = calloc(1, sizeof *p);
@@ -156,6 +143,7 @@ int serve_port_open(struct serve_port **out, const struct serve_config *config, 
         return -ENOMEM;
     }
     p->config = *config;
+    p->listener.probe = -1;
     int rv = nng_rep0_open(&p->socket);
     p->socket_open = rv == 0;
     if (rv == 0)
@@ -165,7 +153,7 @@ int serve_port_open(struct serve_port **out, const struct serve_config *config, 
     if (rv == 0)
         rv = open_slots(p, error);
     if (rv == 0)
-        rv = listen_tls(p, error);
+        rv = link_listener_open(&p->listener, p->socket, config->address, &config->tls, error);
     if (rv != 0) {
         serve_port_close(p);
         return rv;
@@ -174,6 +162,11 @@ int serve_port_open(struct serve_port **out, const struct serve_config *config, 
         receive(&p->slots[i]);
     *out = p;
     return 0;
+}
+
+void serve_port_tend(struct serve_port *p)
+{
+    link_listener_tend(&p->listener);
 }
 
 void serve_port_stop(struct serve_port *p)
@@ -191,6 +184,7 @@ void serve_port_close(struct serve_port *p)
             nng_aio_wait(p->slots[i].aio);
         nng_aio_stop(p->slots[i].aio);
     }
+    link_listener_close(&p->listener);
     if (p->socket_open)
         (void)nng_close(p->socket); /* its contexts close with it */
     for (unsigned i = 0; i < p->n; i++)

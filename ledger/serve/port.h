@@ -10,7 +10,7 @@
 #define HOLDFAST_LEDGER_SERVE_PORT_H
 
 #include "ledger/serve/request.h"
-#include "proto/link/tls.h"
+#include "proto/link/listener.h"
 
 struct serve_config {
     struct proto_uuid cluster;
@@ -25,6 +25,8 @@ struct serve_config {
 
 __attribute__((warn_unused_result)) int
 serve_port_open(struct serve_port **out, const struct serve_config *config, char error[256]);
+/* To be called every now and then by one thread: a port that takes nobody is opened anew. */
+void serve_port_tend(struct serve_port *p);
 /* An answered context takes no further request. Those that still receive may call on_request until
  * serve_port_close. */
 void serve_port_stop(struct serve_port *p);

@@ -14,7 +14,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 // cmocka needs these before it
 #include <cmocka.h>
 
@@ -25,7 +29,7 @@ struct side {
     struct peers *peers;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
-    unsigned got, gone;
+    unsigned got;
     uint32_t last; /* number in the message taken last */
     bool in_order, whole;
 };
@@ -73,23 +77,6 @@ static bool on_message(void *ctx, nng_msg *m)
     return true;
 }
 
-static void on_gone(void *ctx, uint64_t id)
-{
-    struct side *s = ctx;
-    (void)id;
-    pthread_mutex_lock(&s->mutex);
-    s->gone++;
-    pthread_mutex_unlock(&s->mutex);
-}
-
-static unsigned times_gone(struct side *s)
-{
-    pthread_mutex_lock(&s->mutex);
-    unsigned n = s->gone;
-    pthread_mutex_unlock(&s->mutex);
-    return n;
-}
-
 static void open_side(int i)
 {
     struct side *s = &side[i];
@@ -97,8 +84,7 @@ static void open_side(int i)
     struct peers_config config = {.listen = s->address,
                                   .tls = {.ca_file = ca, .cert_file = s->cert},
                                   .ctx = s,
-                                  .on_message = on_message,
-                                  .on_gone = on_gone};
+                                  .on_message = on_message};
     for (int o = 1; o <= 2; o++)
         if (o != i)
             config.peers[config.n_peers++] =
@@ -217,25 +203,32 @@ static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **stat
     assert_true(side[2].whole);
 }
 
-/* Side 2 can reach side 1 and does not hear it: its port is opened anew, and side 1 comes back. */
-static void F43_a_port_that_takes_nobody_is_opened_anew(void **state)
+/* A connection that breaks off before its handshake is done can end a listener of NNG 1.5; then
+ * the port is opened anew. */
+static void F43_connections_broken_off_in_the_handshake_close_nothing(void **state)
 {
     (void)state;
-    open_side(1);
     open_side(2);
-    (void)until_through(1, 2, 0);
-    (void)until_through(2, 1, 0);
-    peers_redial(side[2].peers, 1); /* the first time: perhaps only our connection is dead */
-    side[1].last = 0;
-    (void)until_through(2, 1, 0);
-    assert_int_equal(times_gone(&side[1]), 0);
-    peers_redial(side[2].peers, 1);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    a.sin_port = htons((uint16_t)atoi(strchr(side[2].address, ':') + 1));
+    for (int i = 0; i < 3; i++) {
+        char byte;
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_true(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        (void)recv(fd, &byte, 1, 0); /* until the other side has seen it */
+        (void)close(fd);
+    }
+    open_side(1);
+    uint32_t number = 0;
     uint64_t by = now_ms() + DEADLINE_MS;
-    while (times_gone(&side[1]) == 0 && now_ms() < by)
-        (void)taken(&side[2], UINT32_MAX, RETRY_MS);
-    assert_true(times_gone(&side[1]) > 0);
-    side[1].last = side[2].last = 0;
-    (void)until_through(1, 2, 0);
+    do {
+        if (now_ms() > by)
+            fail_msg("nothing gets through any more");
+        peers_tend(side[1].peers);
+        peers_tend(side[2].peers);
+        send_number(1, 2, ++number, 100);
+    } while (!taken(&side[2], 1, RETRY_MS));
     (void)until_through(2, 1, 0);
     assert_true(side[1].whole && side[2].whole);
 }
@@ -271,8 +264,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(F32_messages_arrive_whole_and_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(F43_a_peer_that_is_away_costs_nothing_and_is_found_again,
                                         setup, teardown),
-        cmocka_unit_test_setup_teardown(F43_a_port_that_takes_nobody_is_opened_anew, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(F43_connections_broken_off_in_the_handshake_close_nothing,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(F32_only_the_peers_CA_gets_in, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
