@@ -3,8 +3,12 @@
 // own record must be what the log of every node says: nothing acknowledged lost, nothing doubled.
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from './lib/cluster.mjs';
 import { Load, compareWithLog } from './lib/load.mjs';
+import { program } from './lib/place.mjs';
+import { Program } from './lib/process.mjs';
+import { programs } from './lib/programs.mjs';
 import { until } from './lib/wait.mjs';
 import {
     Tenant, chat, dollars, importPrices, mockStats, nodesAgree, post, priced,
@@ -143,4 +147,21 @@ test('F43_F51_without_a_quorum_nothing_is_forwarded', async (t) => {
         const { status, stderr } = await cluster.replay(n);
         assert.equal(status, 0, stderr);
     }
+});
+
+test('F43_clients_killed_in_their_handshake_shut_no_port', async () => {
+    // Four at a time, each killed at another moment of its first 40 ms.
+    const { command, args } = programs.ctl(cluster, ['org', 'list']);
+    for (let round = 0; round < 40; round++) {
+        await Promise.all([0, 1, 2, 3].map(async (i) => {
+            const client = new Program(program(command), args, { name: 'killed client' });
+            await pause((4 * round + i) % 40);
+            await client.kill();
+        }));
+    }
+    await until('every node to answer', async () => {
+        const { nodes } = await cluster.ctl('status');
+        return nodes.every((node) => node.reachable);
+    });
+    await nodesAgree(cluster);
 });
