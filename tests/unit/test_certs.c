@@ -436,7 +436,7 @@ static void F32_the_command_line_says_what_is_wrong(void **state)
     assert_int_equal(RUN("init", "--out", dir, "stray"), 2);
     assert_int_equal(RUN("issue", "--out", dir, "--kind", "peer", "--name", "x"), 2);
     assert_int_equal(RUN("issue", "--out", dir, "--nodes", "3"), 2);
-    assert_int_equal(RUN("init", "--out", dir), 1);
+    assert_int_equal(RUN("init", "--out", dir), 2);
     assert_non_null(strstr(output, "exists: --force replaces it"));
 }
 
