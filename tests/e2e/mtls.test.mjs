@@ -149,7 +149,7 @@ test('F51_without_a_credential_nothing_is_done', async () => {
         [KIND.deposit, [1_000_000_000, '', 'mine']],
         [KIND.budget_put, [0, 0, 0, '', 0, 1, 0, 0, 402, false, '', NONE]],
         [KIND.price_import, [2, 'mine', 1, 1, true, NONE]],
-        [KIND.reserve, [wrong, 1, 0, 60_000_000, 0, '', '', '', '', [['flat', 1]]]],
+        [KIND.reserve, [wrong, 1, 0, 60_000_000, 0, '', '', '', '', NONE, [['flat', 1]]]],
         [KIND.settle, [hold, wrong, 1, 1, 0, []]],
         [KIND.release, [hold, wrong, 0]],
     ];
