@@ -91,8 +91,11 @@ for (const who of ['leader', 'follower']) {
 test('F43_F51_the_leaders_clock_steps_back_and_forth', { skip: noShim }, async (t) => {
     await underLoad(t, 'clock', async (load) => {
         for (const ms of [-60_000, 60_000, -3_600_000, 86_400_000, 0]) {
-            shimOf(await cluster.leader()).clock(ms);
+            // One wrong clock at a time: that is what a median of three can tell.
+            const shim = shimOf(await cluster.leader());
+            shim.clock(ms);
             await load.servedMore(20);
+            shim.clock(0);
         }
         shims.forEach((shim) => shim.mend());
         const { nodes } = await cluster.ctl('status');
