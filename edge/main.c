@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { EXIT_USAGE = 2, EXIT_ABANDONED = 3 };
+enum { EXIT_USAGE = 2 };
 
 static const char USAGE[] =
     "usage: holdfast-edge --config FILE [--check]\n"
@@ -165,7 +165,7 @@ static int serve(struct edge *edge)
     edge_http_tls_free(edge->tls);
     curl_global_cleanup();
     base_log(BASE_LOG_INFO, "ended", BASE_I("abandoned_holds", abandoned), NULL);
-    return abandoned > 0 ? EXIT_ABANDONED : EXIT_SUCCESS;
+    return abandoned > 0 ? EDGE_EXIT_ABANDONED : EXIT_SUCCESS;
 }
 
 /* --check: the configuration is good; the files that it names, too? */

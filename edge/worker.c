@@ -15,11 +15,13 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { TICK_MS = EDGE_SWEEP_MS, SETTLE_GRACE_MS = 5000 };
+enum { TICK_MS = EDGE_SWEEP_MS, SETTLE_GRACE_MS = 5000, CLOSE_LIMIT_S = 5 };
 
 enum phase { PHASE_SERVE, PHASE_DRAIN, PHASE_SETTLE, PHASE_CLOSE };
 
@@ -107,12 +109,36 @@ static void enter(struct edge_worker *w, enum phase phase, int64_t limit_ms)
     w->phase_until_ms = uv_now(&w->loop) + (uint64_t)limit_ms;
 }
 
+/* NNG 1.5 may wait for ever to close a connection whose peer was killed in its handshake. When the
+ * last worker is at that, all is settled that will be, and the process may end without. */
+static atomic_uint serving; /* workers that have not come to their close */
+static atomic_uint freeing; /* workers inside link_client_free */
+static volatile sig_atomic_t late_exit;
+
+static void on_late(int signal)
+{
+    (void)signal;
+    _exit(late_exit);
+}
+
+static void free_link(struct edge_worker *w)
+{
+    const struct sigaction late = {.sa_handler = on_late};
+    atomic_fetch_add(&freeing, 1);
+    if (edge_settlements_count(w->ctx.settlements) > 0)
+        late_exit = EDGE_EXIT_ABANDONED;
+    if (atomic_fetch_sub(&serving, 1) == 1 && sigaction(SIGALRM, &late, NULL) == 0)
+        (void)alarm(CLOSE_LIMIT_S);
+    link_client_free(w->ctx.link); /* completes what waits, as unknown: reserves leave a release */
+    if (atomic_fetch_sub(&freeing, 1) == 1)
+        (void)alarm(0);
+}
+
 static void close_all(struct edge_worker *w)
 {
     enter(w, PHASE_CLOSE, 0);
     edge_settlements_stop(w->ctx.settlements);
-    struct link_client *link = w->ctx.link;
-    link_client_free(link); /* completes what waits, as unknown: reserves leave a release behind */
+    free_link(w);
     w->ctx.link = NULL;
     w->abandoned = edge_settlements_count(w->ctx.settlements);
     edge_settlements_close(w->ctx.settlements, NULL, NULL);
@@ -249,7 +275,10 @@ static void run(void *arg)
 
 int edge_worker_start(struct edge_worker *w)
 {
-    return uv_thread_create(&w->thread, run, w);
+    int rv = uv_thread_create(&w->thread, run, w);
+    if (rv == 0)
+        atomic_fetch_add(&serving, 1);
+    return rv;
 }
 
 unsigned edge_worker_join(struct edge_worker *w)

@@ -11,6 +11,7 @@
 #include "edge/config.h"
 
 struct edge_http_tls;
+enum { EDGE_EXIT_ABANDONED = 3 }; /* exit status: holds that could not be settled */
 struct edge_worker;
 
 /* Listens. port 0: chosen by the system. Negative errno, with the cause in error. */
