@@ -4,9 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Cluster } from '../e2e/lib/cluster.mjs';
 import { Load, compareWithLog } from '../e2e/lib/load.mjs';
-import {
-    Tenant, chat, closingComment, dollars, edgesReady, importPrices, mockStats, nanos, nodesAgree, post, priced,
-} from '../e2e/lib/tenant.mjs';
+import { Tenant, dollars, importPrices, mockStats, nodesAgree, priced } from '../e2e/lib/tenant.mjs';
 
 const PRICE = 1_000_003;
 
