@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncat
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { Load, compareWithLog } from './lib/load.mjs';
+import { Load } from './lib/load.mjs';
 import { program, temporary } from './lib/place.mjs';
 import { run } from './lib/process.mjs';
 import { until } from './lib/wait.mjs';

@@ -140,7 +140,7 @@ export class Program {
     }
 
     /** Ends it (SIGTERM, and SIGKILL past the deadline) and returns {code, signal}. */
-    async end({ signal = 'SIGTERM', deadlineMs = 45_000 } = {}) {
+    async end({ signal = 'SIGTERM', deadlineMs = 15_000 } = {}) {
         this.signal(signal);
         try {
             await within(`${this.name} to end on ${signal}`, this.exited, deadlineMs);
