@@ -44,6 +44,10 @@ enum pump_guard {
     PUMP_GUARD_COMMIT_MAX = 8,
     PUMP_GUARD_SPLIT = 16,
     PUMP_GUARD_PERSISTED = 32, /* report only writes that no later one in hand overwrites */
+    PUMP_GUARD_COMMON_GROUND = 64,
+    PUMP_GUARD_BEFORE_TRAIL = 128,
+    PUMP_GUARD_INSTALL = 256,
+    PUMP_GUARD_BEGIN = 512,
 };
 
 struct pump_config {

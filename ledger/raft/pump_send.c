@@ -122,6 +122,8 @@ static int cannot_serve(struct pump *p, struct raft_message *m)
 {
     struct peer *peer = pump_peer_of(p, m->server_id);
     pump_seed_needed(p, m->server_id);
+    if (p->config.disable_guards & PUMP_GUARD_INSTALL)
+        return send_small(p, m);
     if (!peer || (peer->stand_in_ms && p->now.mono_ms - peer->stand_in_ms < p->config.heartbeat_ms))
         return 0;
     peer->stand_in_ms = p->now.mono_ms ? p->now.mono_ms : 1;
@@ -149,7 +151,8 @@ int pump_send_messages(struct pump *p, const struct raft_update *u,
             rv = send_append(p, m);
         } else {
             struct raft_message success;
-            if (guard_common_ground(request, m, p->applied, &success))
+            if (!(off & PUMP_GUARD_COMMON_GROUND) &&
+                guard_common_ground(request, m, p->applied, &success))
                 rv = send_small(p, &success);
             if (rv == 0)
                 rv = send_small(p, m);
