@@ -39,6 +39,7 @@ hf_library(llhttp llhttp.h llhttp)
 hf_library(yyjson yyjson.h yyjson)
 hf_library(curl curl/curl.h curl)
 hf_library(inih ini.h inih)
+hf_library(zstd zstd.h zstd)
 hf_library(mbedtls mbedtls/x509_crt.h mbedtls mbedx509 mbedcrypto)
 # msgpack-c is header-only for packing; its library's name differs between Debian 12 and 13.
 find_path(HF_msgpack_INCLUDE msgpack.h)

@@ -21,7 +21,7 @@ void log_page_close(struct log_page *p)
 
 /* Room for one more entry of len bytes. Payloads lie one behind the other; their addresses are
  * set when all are read, because the memory may move until then. */
-static int page_reserve(struct log_page *p, size_t len)
+static int reserve(struct log_page *p, size_t len)
 {
     if (p->n == p->cap) {
         unsigned cap = p->cap ? p->cap * 2 : 64;
@@ -44,13 +44,25 @@ static int page_reserve(struct log_page *p, size_t len)
     return 0;
 }
 
-static void page_settle(struct log_page *p)
+void log_page_settle(struct log_page *p)
 {
     size_t at = 0;
     for (unsigned i = 0; i < p->n; i++) {
         p->entries[i].data = p->entries[i].len > 0 ? p->bytes + at : NULL;
         at += p->entries[i].len;
     }
+}
+
+int log_page_put(struct log_page *p, const struct log_entry *e)
+{
+    if (reserve(p, e->len) != 0)
+        return -ENOMEM;
+    if (e->len > 0)
+        memcpy(p->bytes + p->used, e->data, e->len);
+    p->used += e->len;
+    p->entries[p->n] = *e;
+    p->entries[p->n++].data = NULL; /* log_page_settle says where */
+    return 0;
 }
 
 static int page_add(struct log_page *p, uint64_t index, const MDB_val *value)
@@ -73,15 +85,7 @@ static int page_add(struct log_page *p, uint64_t index, const MDB_val *value)
     memcpy(&checksum, v + 9, sizeof checksum);
     if (checksum != entry_checksum(&e))
         return MDB_CORRUPTED;
-    int rv = page_reserve(p, len);
-    if (rv)
-        return rv;
-    if (len > 0)
-        memcpy(p->bytes + p->used, v + SEGMENT_VALUE_HEAD, len);
-    p->used += len;
-    e.data = NULL; /* page_settle says where */
-    p->entries[p->n++] = e;
-    return 0;
+    return log_page_put(p, &e) ? ENOMEM : 0;
 }
 
 static int read_segment(struct log_segment *g, uint64_t first, unsigned max, size_t max_bytes,
@@ -129,7 +133,7 @@ int log_store_read(struct log_store *s, uint64_t first, unsigned max, size_t max
     segment_unpin(s, g);
     if (rv)
         return env_fail(why, rv, "read", path);
-    page_settle(page);
+    log_page_settle(page);
     return (int)page->n;
 }
 

@@ -68,6 +68,10 @@ struct log_page {
 };
 void log_page_init(struct log_page *p);
 void log_page_close(struct log_page *p);
+/* For those who fill a page from elsewhere: copies the entry behind the others (0 or -ENOMEM); when
+ * all are there, settle says where their payloads lie. */
+__attribute__((warn_unused_result)) int log_page_put(struct log_page *p, const struct log_entry *e);
+void log_page_settle(struct log_page *p);
 
 /* Reads entries first.. into the page: at most `max`, and no further one once max_bytes are read
  * (so at least one, if first is held). Returns their number (0: first is past the end or before

@@ -109,6 +109,12 @@ void state_store_close(struct state_store *s)
     free(s);
 }
 
+int state_store_copy(struct state_store *s, int fd, struct store_why *why)
+{
+    int rv = mdb_env_copyfd2(s->env, fd, MDB_CP_COMPACT);
+    return rv ? env_fail(why, rv, "copy", s->dir) : 0;
+}
+
 uint64_t state_store_bytes(struct state_store *s)
 {
     return env_used_bytes(s->env);

@@ -88,6 +88,10 @@ __attribute__((warn_unused_result)) int state_reader_scan(struct state_reader *r
                                                           const void *prefix, size_t plen,
                                                           const void *from, size_t flen,
                                                           state_visit *visit, void *ctx);
+/* The newest checkpoint as one file of LMDB's, without free pages, to fd: a consistent copy, also
+ * beside the writer. One read transaction as long as it takes. */
+__attribute__((warn_unused_result)) int state_store_copy(struct state_store *s, int fd,
+                                                         struct store_why *why);
 uint64_t state_store_records(struct state_store *s);
 uint64_t state_store_bytes(struct state_store *s);
 
