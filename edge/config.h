@@ -33,6 +33,7 @@ struct edge_provider {
     int64_t first_byte_timeout_ms;
     int64_t idle_timeout_ms;
     int64_t request_timeout_ms;
+    int64_t keep_alive_ms; /* an idle connection is used again within this; 0: never */
 };
 
 /* [route MODEL]; MODEL `*` takes every other model. */
@@ -43,6 +44,7 @@ struct edge_route {
     char price_model[PROTO_NAME_MAX + 1];    /* "": the public name, then provider/model */
     int64_t max_output;                      /* 0: default_max_output */
     int64_t unpriced_hold_nanos;
+    int64_t input_overhead_tokens; /* that the provider adds to every prompt; held on top */
     bool max_tokens_field;
 };
 

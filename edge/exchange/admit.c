@@ -92,6 +92,7 @@ static bool find_amount(struct edge_exchange *x, const struct edge_price *price)
         x->amount_nanos = x->route->unpriced_hold_nanos;
         return true;
     }
+    bytes += (size_t)x->route->input_overhead_tokens; /* one token a byte, as all of the input */
     if (edge_call_bound(&x->call, bytes, x->max_output, price->points, price->n_points,
                         &x->amount_nanos) == 0)
         return true;

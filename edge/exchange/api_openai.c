@@ -31,6 +31,16 @@ static void meter_usage(struct edge_meter *meter, yyjson_val *root)
         edge_usage_read(&meter->usage, yyjson_obj_get(yyjson_obj_get(root, "x_groq"), "usage"));
 }
 
+/* {"error": ...} where an answer should be: some providers say it with status 200, or in a stream
+ * (OpenRouter, Groq, Anthropic's event). What did come all the same is counted as ever. */
+static void meter_error(struct edge_meter *meter, yyjson_val *root)
+{
+    yyjson_val *error = yyjson_obj_get(root, "error");
+    bool told = yyjson_is_obj(error) || (yyjson_is_str(error) && yyjson_get_len(error) > 0);
+    if (told && yyjson_arr_size(yyjson_obj_get(root, "data")) == 0)
+        meter->failed = true;
+}
+
 static void meter_choices(struct edge_meter *meter, yyjson_val *choices)
 {
     size_t i, max;
@@ -61,6 +71,7 @@ bool edge_openai_event(const struct edge_call *call, struct edge_meter *meter, c
     yyjson_val *choices = yyjson_obj_get(root, "choices");
     meter_usage(meter, root);
     meter_choices(meter, choices);
+    meter_error(meter, root);
     bool only_usage = yyjson_is_arr(choices) && yyjson_arr_size(choices) == 0 &&
                       yyjson_is_obj(yyjson_obj_get(root, "usage"));
     yyjson_doc_free(doc);
@@ -79,5 +90,6 @@ void edge_openai_answer(struct edge_meter *meter, const char *body, size_t n)
     yyjson_val *root = yyjson_doc_get_root(doc);
     meter_usage(meter, root);
     meter_choices(meter, yyjson_obj_get(root, "choices"));
+    meter_error(meter, root);
     yyjson_doc_free(doc);
 }

@@ -35,6 +35,7 @@ struct edge_meter {
     struct edge_usage usage; /* the last one seen */
     int64_t text_bytes;      /* generated text that went by */
     bool done;               /* the stream's own end mark */
+    bool failed;             /* the provider said that it failed, whatever its status was */
 };
 
 /* Reads a usage object; false: it is none, or tells neither tokens nor a cost. */

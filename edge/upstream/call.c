@@ -102,6 +102,22 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* Before every request that curl is about to write. A second one for the same call is curl sending
+ * again by itself, after a kept connection turned out dead or a stream was refused: only where
+ * nothing has left yet is that still the one call that money is held for. */
+static int on_request(void *arg, char *local, char *remote, int local_port, int remote_port)
+{
+    struct upstream_call *call = arg;
+    (void)local;
+    (void)remote;
+    (void)local_port;
+    (void)remote_port;
+    if (!upstream_was_sent(call))
+        return CURL_PREREQFUNC_OK;
+    call->resend_refused = true;
+    return CURL_PREREQFUNC_ABORT;
+}
+
 /* ---- ends ---- */
 
 bool upstream_was_sent(const struct upstream_call *call)
@@ -132,7 +148,9 @@ void upstream_call_ended(struct upstream_call *call, CURLcode code)
     }
     call->timed_out = code == CURLE_OPERATION_TIMEDOUT;
     end(call, upstream_was_sent(call) ? UPSTREAM_UNKNOWN : UPSTREAM_NOT_SENT,
-        code == CURLE_OK ? "no answer" : curl_easy_strerror(code));
+        call->resend_refused ? "the connection ended without an answer"
+        : code == CURLE_OK   ? "no answer"
+                             : curl_easy_strerror(code));
 }
 
 void upstream_call_expire(struct upstream_call *call, uint64_t now_ms)
@@ -249,6 +267,10 @@ static int set_options(struct upstream_call *call, const struct upstream_request
     /* Plain is asked for, and what comes coded all the same is decoded: it has to be metered. */
     curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, call->fields);
+    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)((p->keep_alive_ms + 999) / 1000));
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, p->keep_alive_ms == 0 ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(e, CURLOPT_POST, 1L);
     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_len);
     curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body);

@@ -146,7 +146,8 @@ static int read_timeouts(struct base_conf *conf, const char *section, struct edg
         if (rc < 0)
             return rc;
     }
-    return 0;
+    p->keep_alive_ms = 15000;
+    return base_conf_int(conf, section, "keep_alive_ms", 0, 3600000, &p->keep_alive_ms, error);
 }
 
 static int read_provider(struct base_conf *conf, const char *section, const char *name,
@@ -241,6 +242,9 @@ static int read_route(struct base_conf *conf, const char *section, const char *m
         rc = read_name(conf, section, "price_model", route->price_model, error);
     if (rc == 0)
         rc = base_conf_int(conf, section, "max_output", 1, 10000000, &route->max_output, error);
+    if (rc == 0)
+        rc = base_conf_int(conf, section, "input_overhead_tokens", 0, 10000000,
+                           &route->input_overhead_tokens, error);
     route->unpriced_hold_nanos = PROTO_NANOS_PER_DOLLAR;
     const char *hold = base_conf_get(conf, section, "unpriced_hold");
     if (rc == 0 && hold != NULL &&

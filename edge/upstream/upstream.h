@@ -11,6 +11,9 @@
  * Back-pressure: curl is paused while `in` holds UPSTREAM_IN_HIGH bytes or the owner said hold.
  * Deadlines: connect and whole request by curl; first byte and idle time here, not counted while
  * held. A head past UPSTREAM_HEAD_MAX ends the call.
+ *
+ * A call sends its request at most once. What curl would send again by itself (a kept connection
+ * that the provider had closed meanwhile) ends as UPSTREAM_UNKNOWN, unless nothing had left.
  */
 #ifndef HOLDFAST_EDGE_UPSTREAM_H
 #define HOLDFAST_EDGE_UPSTREAM_H
@@ -65,6 +68,7 @@ struct upstream_call {
     struct base_buf head; /* "name\0value\0" ..., names in lower case */
     bool head_open;       /* fields of an answer that is not final */
     bool added, is_dirty, held, paused;
+    bool resend_refused;     /* curl would have sent it a second time */
     uint64_t quiet_since_ms; /* of the loop's clock */
     TAILQ_ENTRY(upstream_call) all, dirty;
 };

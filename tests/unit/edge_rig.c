@@ -97,6 +97,7 @@ static void write_config(struct rig *rig, const char *extra)
              "max_output_field = max_tokens\n"
              "[route trusted]\nprovider = trusted\nprice_model = tiny\n"
              "[route dead]\nprovider = dead\nprice_model = tiny\n"
+             "[route long]\nprovider = mock\nprice_model = tiny\ninput_overhead_tokens = 1000\n"
              "[route unpriced]\nprovider = mock\nunpriced_hold = 0.5\n",
              extra != NULL ? extra : "", rig->mock_port, rig->mock_port, rig->dead_port);
     write_file(rig, "edge.conf", text);

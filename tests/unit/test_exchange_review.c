@@ -32,7 +32,8 @@ struct raw_provider {
     pthread_t thread;
     const char *head, *body;
     size_t body_len, repeat; /* the body, so many times */
-    bool stays; /* keeps the connection open after the answer until the client ends it */
+    bool stays;    /* keeps the connection open after the answer until the client ends it */
+    unsigned dies; /* enum dying: serve_and_die */
     atomic_uint requests;
     char request[16384]; /* the last one */
 };
@@ -40,14 +41,15 @@ struct raw_provider {
 static struct rig rig;
 static struct raw_provider provider;
 
-static void read_request(struct raw_provider *p, int fd)
+/* False: the connection ended before a request was whole. */
+static bool read_request(struct raw_provider *p, int fd)
 {
     size_t n = 0, want = sizeof p->request - 1;
     p->request[0] = '\0';
     while (n < want) {
         ssize_t got = recv(fd, p->request + n, want - n, 0);
         if (got <= 0)
-            return;
+            return false;
         n += (size_t)got;
         p->request[n] = '\0';
         const char *end = strstr(p->request, "\r\n\r\n");
@@ -55,6 +57,7 @@ static void read_request(struct raw_provider *p, int fd)
         if (end != NULL && length != NULL)
             want = (size_t)(end + 4 - p->request) + strtoul(length + 15, NULL, 10);
     }
+    return true;
 }
 
 static bool send_all(int fd, const char *bytes, size_t n)
@@ -69,11 +72,35 @@ static bool send_all(int fd, const char *bytes, size_t n)
     return true;
 }
 
+/* When a provider ends a connection that it had kept. */
+enum dying { DIES_NEVER, DIES_AFTER_ANSWER, DIES_UNREAD, DIES_SILENT, DIES_RESET };
+
+/* Keeps each connection for a second request, and dies on it. */
+static void *serve_and_die(void *arg)
+{
+    struct raw_provider *p = arg;
+    const struct linger reset = {.l_onoff = 1};
+    for (int fd; (fd = accept(p->fd, NULL, NULL)) >= 0; close(fd)) {
+        char byte;
+        if (!read_request(p, fd))
+            continue;
+        atomic_fetch_add(&p->requests, 1);
+        if (!send_all(fd, p->head, strlen(p->head)) || !send_all(fd, p->body, p->body_len) ||
+            p->dies == DIES_AFTER_ANSWER || recv(fd, &byte, 1, MSG_PEEK) != 1)
+            continue;
+        if (p->dies == DIES_UNREAD || read_request(p, fd))
+            atomic_fetch_add(&p->requests, 1);
+        if (p->dies == DIES_RESET)
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    return NULL;
+}
+
 static void *serve(void *arg)
 {
     struct raw_provider *p = arg;
     for (int fd; (fd = accept(p->fd, NULL, NULL)) >= 0; close(fd)) {
-        read_request(p, fd);
+        (void)read_request(p, fd);
         atomic_fetch_add(&p->requests, 1);
         bool good = send_all(fd, p->head, strlen(p->head));
         for (size_t i = 0; good && i < p->repeat; i++)
@@ -100,12 +127,21 @@ static void provide(const char *head, const void *body, size_t n, size_t repeat,
     CHECK(provider.fd >= 0);
     setsockopt(provider.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     CHECK(bind(provider.fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(provider.fd, 8) == 0);
-    CHECK(pthread_create(&provider.thread, NULL, serve, &provider) == 0);
+    CHECK(pthread_create(&provider.thread, NULL,
+                         provider.dies == DIES_NEVER ? serve : serve_and_die, &provider) == 0);
 }
 
 static void provide_text(const char *head, const char *body)
 {
     provide(head, body, strlen(body), 1, false);
+}
+
+static void end_provider(void)
+{
+    shutdown(provider.fd, SHUT_RDWR);
+    pthread_join(provider.thread, NULL);
+    close(provider.fd);
+    provider.fd = -1;
 }
 
 static int open_rig(void **state)
@@ -312,10 +348,7 @@ static void F1_odd_answers_leave_nothing_held(void **state)
         assert_string_equal(reply_field(&r, "injected"), "");
         reply_free(&r);
         rig_wait_settled();
-        shutdown(provider.fd, SHUT_RDWR);
-        pthread_join(provider.thread, NULL);
-        close(provider.fd);
-        provider.fd = -1;
+        end_provider();
     }
 }
 
@@ -339,6 +372,123 @@ static int send_request(const char *body)
         reply_free(&r);
     }
     return fd;
+}
+
+/* One hold, one call: libcurl would send a request again by itself when a kept connection is dead.
+ */
+static void F1_F6_a_request_is_sent_once_whenever_a_kept_connection_dies(void **state)
+{
+    (void)state;
+    static const enum dying cases[] = {DIES_UNREAD, DIES_SILENT, DIES_RESET};
+    static const char head[] = "HTTP/1.1 200 OK\r\n" JSON "Content-Length: 68\r\n\r\n";
+    assert_int_equal(strlen(USAGE_3_5), 68);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        provider.dies = cases[i];
+        atomic_store(&provider.requests, 0);
+        provide_text(head, USAGE_3_5);
+        struct reply r = ask(",\"max_tokens\":7");
+        assert_int_equal(r.status, 200);
+        reply_free(&r);
+        r = ask(",\"max_tokens\":7");
+        assert_int_equal(r.status, 502);
+        assert_true(reply_has(&r, "provider_unreachable"));
+        assert_string_not_equal(reply_field(&r, "x-holdfast-receipt"), "");
+        reply_free(&r);
+        rig_wait_settled();
+        assert_int_equal(atomic_load(&provider.requests), 2);
+        assert_int_equal(test_ledger_last_settle().source, PROTO_COST_ESTIMATE);
+        assert_int_equal(settled_units(PROTO_UNIT_output), 0);
+        end_provider();
+    }
+}
+
+static void F1_a_connection_that_died_while_idle_costs_no_call(void **state)
+{
+    (void)state;
+    provider.dies = DIES_AFTER_ANSWER;
+    provide_text("HTTP/1.1 200 OK\r\n" JSON "Content-Length: 68\r\n\r\n", USAGE_3_5);
+    for (unsigned i = 1; i <= 3; i++) {
+        struct reply r = ask(",\"max_tokens\":7");
+        assert_int_equal(r.status, 200);
+        reply_free(&r);
+        assert_int_equal(atomic_load(&provider.requests), i);
+    }
+}
+
+static int64_t needed_nanos(const char *model)
+{
+    char body[256];
+    snprintf(body, sizeof body, "{\"model\":\"%s\"," HELLO ",\"max_tokens\":90000000}", model);
+    struct reply r = rig_chat(&rig, body);
+    assert_int_equal(r.status, 402);
+    const char *at = strstr(r.body, "\"needed_nanos\":");
+    assert_non_null(at);
+    int64_t n = strtoll(at + 15, NULL, 10);
+    reply_free(&r);
+    return n;
+}
+
+static void F1_F60_what_a_provider_adds_to_a_prompt_is_held_too(void **state)
+{
+    (void)state;
+    assert_int_equal(needed_nanos("long") - needed_nanos("tiny"), 1000 * 1000);
+}
+
+/* An error with status 200, whole or in a stream, costs what it shows to have been done. */
+static void F1_F28_an_error_in_an_answer_costs_what_it_shows(void **state)
+{
+    (void)state;
+#define STREAM "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+#define WHOLE "HTTP/1.1 200 OK\r\n" JSON "Connection: close\r\n\r\n"
+#define ERROR_OBJECT "{\"error\":{\"code\":429,\"message\":\"overloaded\"}}"
+#define TEXT_EVENT "data: {\"choices\":[{\"delta\":{\"content\":\"12345678\"}}]}\n\n"
+    static const struct {
+        const char *head, *body, *cost;
+        bool stream;
+        int source; /* -1: released */
+        int64_t output;
+    } cases[] = {
+        {WHOLE, ERROR_OBJECT, "0", false, -1, 0},
+        {WHOLE, "{\"error\":\"no\"}", "0", false, -1, 0},
+        {WHOLE, "{\"error\":{},\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}",
+         "0.000013", false, PROTO_COST_USAGE, 5},
+        {WHOLE, "{\"error\":null,\"choices\":[]}", NULL, false, PROTO_COST_ESTIMATE, 0},
+        {WHOLE, "{\"error\":\"\"}", NULL, false, PROTO_COST_ESTIMATE, 0},
+        {WHOLE, "{\"error\":{},\"choices\":[{\"message\":{\"content\":\"1234\"}}]}", NULL, false,
+         PROTO_COST_ESTIMATE, 1},
+        {STREAM, "data: " ERROR_OBJECT "\n\n", "0", true, -1, 0},
+        {STREAM, "data: " ERROR_OBJECT "\n\ndata: [DONE]\n\n", "0", true, -1, 0},
+        {STREAM, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}\n\n",
+         "0", true, -1, 0},
+        {STREAM, TEXT_EVENT "data: " ERROR_OBJECT "\n\n", NULL, true, PROTO_COST_ESTIMATE, 2},
+        {STREAM,
+         "data: {\"error\":{\"code\":502},\"choices\":[{\"delta\":{\"content\":\"\"},"
+         "\"finish_reason\":\"error\"}]}\n\n",
+         "0", true, -1, 0},
+        {STREAM,
+         TEXT_EVENT "data: " ERROR_OBJECT
+                    "\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,"
+                    "\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+         NULL, true, PROTO_COST_USAGE, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned released = test_ledger_count(PROTO_CMD_release);
+        provide_text(cases[i].head, cases[i].body);
+        struct reply r = ask(cases[i].stream ? ",\"stream\":true" : "");
+        print_message("case %zu\n", i);
+        assert_int_equal(r.status, 200);
+        assert_true(reply_has(&r, cases[i].stream ? "holdfast cost=" : cases[i].body));
+        if (cases[i].cost != NULL && !cases[i].stream)
+            assert_string_equal(reply_field(&r, "x-holdfast-request-cost"), cases[i].cost);
+        reply_free(&r);
+        rig_wait_settled();
+        assert_int_equal(test_ledger_count(PROTO_CMD_release) - released, cases[i].source < 0);
+        if (cases[i].source >= 0) {
+            assert_int_equal(test_ledger_last_settle().source, cases[i].source);
+            assert_int_equal(settled_units(PROTO_UNIT_output), cases[i].output);
+        }
+        end_provider();
+    }
 }
 
 static void F31_a_reserve_that_is_cut_counts_as_abandoned(void **state)
@@ -383,6 +533,10 @@ int main(void)
         RIG_TEST(F28_an_early_report_does_not_hide_what_followed),
         RIG_TEST(F8_F60_more_usage_than_was_held_is_charged),
         RIG_TEST(F1_odd_answers_leave_nothing_held),
+        RIG_TEST(F1_F6_a_request_is_sent_once_whenever_a_kept_connection_dies),
+        RIG_TEST(F1_a_connection_that_died_while_idle_costs_no_call),
+        RIG_TEST(F1_F60_what_a_provider_adds_to_a_prompt_is_held_too),
+        RIG_TEST(F1_F28_an_error_in_an_answer_costs_what_it_shows),
         RIG_TEST(F31_a_reserve_that_is_cut_counts_as_abandoned),
         RIG_TEST(F1_a_client_that_leaves_while_reserving_is_released),
     };
