@@ -50,13 +50,18 @@
     X(36, UNAUTHORISED_HOLD, 403, "permission_error", "the hold's token does not match")           \
     X(37, IDEMPOTENT_REPEAT, 409, "idempotent_repeat",                                             \
       "a call with this idempotency key was made before")                                          \
-    X(38, UNBOUNDED_REQUEST, 400, "unbounded_request", "the cost of the call has no upper bound")
+    X(38, UNBOUNDED_REQUEST, 400, "unbounded_request", "the cost of the call has no upper bound")  \
+    X(39, NO_ROOM, 503, "ledger_disk_nearly_full",                                                 \
+      "the ledger's disks are nearly full: nothing new is taken, what is open is settled")         \
+    X(40, LEVEL_TOO_LOW, 409, "feature_level_too_low",                                             \
+      "the command needs a higher feature level of the cluster")                                   \
+    X(41, CLUSTER_NOT_READY, 409, "cluster_not_ready", "the cluster cannot do that now")
 
 enum proto_code {
 #define X(number, name, http, type, text) PROTO_##name = number,
     PROTO_CODES(X)
 #undef X
-        PROTO_CODE_COUNT = 39
+        PROTO_CODE_COUNT = 42
 };
 
 /* Static text; "?" for a number that is no code. */

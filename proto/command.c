@@ -50,6 +50,17 @@ bool proto_command_get(const void *p, size_t n, struct proto_command *c, const c
     return ok;
 }
 
+unsigned proto_command_kind(const void *p, size_t n)
+{
+    struct proto_reader r = proto_reader_over(p, n);
+    uint64_t kind = 0;
+    uint32_t fields;
+    if (!proto_get_array_of(&r, 2) || !proto_get_array(&r, &fields, UINT8_MAX) ||
+        !proto_get_uint(&r, &kind, UINT8_MAX))
+        return 0;
+    return (unsigned)kind;
+}
+
 bool proto_command_seal(uint8_t *p, size_t n, const char **error)
 {
     struct proto_command c;

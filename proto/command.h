@@ -197,6 +197,23 @@ PROTO_DECLARE(release)
     F(I64, ttl_us, 0)
 PROTO_DECLARE(extend)
 
+/* ---- the cluster itself: group-wide, the operator's ---- */
+/* Raises the feature level (proto/level.h) for good. */
+#define PROTO_FIELDS_feature_level(F) F(U32, level, 0)
+PROTO_DECLARE(feature_level)
+/* Leadership goes to the node; 0: to whichever is most up to date. */
+#define PROTO_FIELDS_cluster_transfer(F) F(U32, node, 0)
+PROTO_DECLARE(cluster_transfer)
+/* A new node joins: it gets the log first, then a vote. address: its peer port, "host:port". */
+#define PROTO_FIELDS_cluster_add(F)                                                                \
+    F(U32, node, 0)                                                                                \
+    F(STR, address, PROTO_NAME_MAX)
+PROTO_DECLARE(cluster_add)
+#define PROTO_FIELDS_cluster_remove(F)                                                             \
+    F(U32, node, 0)                                                                                \
+    F(STR, reason, PROTO_REASON_MAX)
+PROTO_DECLARE(cluster_remove)
+
 /* X(kind, name, hot): hot = on the request path (short horizon, no audit record). */
 #define PROTO_COMMANDS(X)                                                                          \
     X(1, genesis, 0)                                                                               \
@@ -220,13 +237,17 @@ PROTO_DECLARE(extend)
     X(60, reserve, 1)                                                                              \
     X(61, settle, 1)                                                                               \
     X(62, release, 1)                                                                              \
-    X(63, extend, 1)
+    X(63, extend, 1)                                                                               \
+    X(70, feature_level, 0)                                                                        \
+    X(71, cluster_transfer, 0)                                                                     \
+    X(72, cluster_add, 0)                                                                          \
+    X(73, cluster_remove, 0)
 
 enum proto_command_kind {
 #define X(number, name, hot) PROTO_CMD_##name = number,
     PROTO_COMMANDS(X)
 #undef X
-        PROTO_CMD_MAX = 64
+        PROTO_CMD_MAX = 80
 };
 
 struct proto_command {
@@ -246,6 +267,13 @@ bool proto_command_get(const void *p, size_t n, struct proto_command *c, const c
  * such bytes must not be logged (they could hold a secret in clear). */
 bool proto_command_seal(uint8_t *p, size_t n, const char **error);
 void proto_command_print(struct proto_text *t, const struct proto_command *c);
+/* Of an encoded command that was decoded before. */
+unsigned proto_command_kind(const void *p, size_t n);
+/* About the cluster, not about an org. */
+static inline bool proto_command_cluster(unsigned kind)
+{
+    return kind >= PROTO_CMD_feature_level && kind <= PROTO_CMD_cluster_remove;
+}
 const char *proto_command_name(unsigned kind); /* "?" for none */
 bool proto_command_hot(unsigned kind);
 

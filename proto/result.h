@@ -109,6 +109,10 @@ PROTO_DECLARE(parent)
     F(I64, cost, 0)
 PROTO_DECLARE(repeated)
 
+/* Why a node did not propose the command: text for people. Never in the log. */
+#define PROTO_FIELDS_because(F) F(STR, reason, PROTO_REASON_MAX)
+PROTO_DECLARE(because)
+
 #define PROTO_SHAPES(X)                                                                            \
     X(0, empty)                                                                                    \
     X(1, earlier)                                                                                  \
@@ -120,7 +124,8 @@ PROTO_DECLARE(repeated)
     X(7, balances)                                                                                 \
     X(8, versions)                                                                                 \
     X(9, parent)                                                                                   \
-    X(10, repeated)
+    X(10, repeated)                                                                                \
+    X(11, because)
 
 enum proto_shape {
 #define X(number, name) PROTO_SHAPE_##name = number,

@@ -3,6 +3,8 @@
  */
 #include "ledger/core/machine.h"
 
+#include "proto/level.h"
+
 static enum proto_code ok_if(bool good)
 {
     return good ? PROTO_OK : PROTO_MALFORMED;
@@ -146,6 +148,14 @@ enum proto_code core_check_values(const struct proto_command *c)
         return ok_if(!proto_uuid_none(&c->body.release.hold));
     case PROTO_CMD_extend:
         return check_extend(&c->body.extend);
+    case PROTO_CMD_feature_level:
+        return ok_if(c->body.feature_level.level >= PROTO_LEVEL_FIRST &&
+                     c->body.feature_level.level <= PROTO_LEVEL_MAX);
+    case PROTO_CMD_cluster_add:
+        return ok_if(c->body.cluster_add.node > 0 && c->body.cluster_add.address.n > 0 &&
+                     c->body.cluster_add.address.n <= CORE_ADDRESS_MAX);
+    case PROTO_CMD_cluster_remove:
+        return ok_if(c->body.cluster_remove.node > 0);
     default:
         return PROTO_OK;
     }

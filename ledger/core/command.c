@@ -35,7 +35,7 @@ static enum proto_code find_org(struct core_machine *m, struct core_call *x)
             return PROTO_FORBIDDEN;
         x->org_id = x->who.org;
     }
-    if (h->kind == PROTO_CMD_price_import)
+    if (h->kind == PROTO_CMD_price_import || proto_command_cluster(h->kind))
         return proto_uuid_none(&h->org) ? PROTO_OK : PROTO_MALFORMED;
     if (h->kind == PROTO_CMD_org_create)
         return PROTO_OK;

@@ -149,6 +149,8 @@ __attribute__((warn_unused_result)) int core_machine_skip(struct core_machine *m
 void core_machine_position(const struct core_machine *m, struct core_position *out);
 const char *core_machine_error(const struct core_machine *m); /* cause of a negative return */
 bool core_machine_initialised(const struct core_machine *m);  /* it has its genesis */
+/* The feature level in force (proto/level.h). */
+uint32_t core_machine_level(const struct core_machine *m);
 /* Cluster UUID of the genesis; all zero before. */
 const struct proto_uuid *core_machine_cluster(const struct core_machine *m);
 /* The chain at `index`, for the last CORE_CHAIN_KEPT indexes; false: not kept. */

@@ -92,6 +92,8 @@ int core_machine_new(struct core_machine **out, const struct core_config *config
     if (rv == 0 && at && at->index > 0) {
         m->at = *at;
         rv = group_load(m);
+        if (rv == 0)
+            rv = core_level_check(m, core_machine_level(m));
     }
     m->kept_from = m->at.index;
     m->kept[m->at.index % CORE_CHAIN_KEPT] = m->at.chain;
@@ -220,7 +222,8 @@ static void run_command(struct core_machine *m, uint32_t i, struct proto_writer 
 {
     struct proto_result result = {.code = PROTO_OK};
     struct core_call x = {.c = m->command, .bytes = m->commands[i], .ordinal = i, .r = &result};
-    bool decoded = proto_command_get(x.bytes.p, x.bytes.n, m->command, NULL);
+    bool decoded = proto_command_get(x.bytes.p, x.bytes.n, m->command, NULL) &&
+                   core_level_allows(m, m->command->head.kind);
     if (decoded)
         core_execute(m, &x);
     else

@@ -96,6 +96,12 @@ static inline void core_refuse(struct core_call *x, enum proto_code code)
 /* Values that no state can make good: OK, MALFORMED, AMOUNT_INVALID. (check.c) */
 enum proto_code core_check_values(const struct proto_command *c);
 
+/* ---- cluster.c ---- */
+/* Whether commands of the kind exist at the level in force. */
+bool core_level_allows(const struct core_machine *m, unsigned kind);
+/* 0, or final: this program does not know the level. */
+int core_level_check(struct core_machine *m, uint32_t level);
+
 /* ---- authority.c ---- */
 struct core_authority core_authority_of(struct core_machine *m, const struct proto_hash *cred);
 bool core_authority_may(enum core_role role, unsigned command_kind);
@@ -216,6 +222,10 @@ const struct core_price *core_price_get(struct core_machine *m, uint32_t version
 
 /* ---- handlers; settle and release come here before any authority ---- */
 void core_genesis(struct core_machine *m, struct core_call *x);
+void core_feature_level(struct core_machine *m, struct core_call *x);
+void core_cluster_transfer(struct core_machine *m, struct core_call *x);
+void core_cluster_add(struct core_machine *m, struct core_call *x);
+void core_cluster_remove(struct core_machine *m, struct core_call *x);
 void core_org_create(struct core_machine *m, struct core_call *x);
 void core_org_set(struct core_machine *m, struct core_call *x);
 void core_org_pause(struct core_machine *m, struct core_call *x);

@@ -255,9 +255,9 @@ int core_overlay_init(struct core_overlay *o, const struct core_backing *backing
     memset(o, 0, sizeof *o);
     o->backing = *backing;
     o->limit = limit ? limit : CORE_OVERLAY_CACHE_DEFAULT;
-    /* Small at first and doubled as records come: a table sized for the whole cache would lie spread
-     * over so many pages that every look-up missed the TLB (a quarter more time per command at
-     * 200,000 records). Doubling at n records costs about 20 ns x n, once. */
+    /* Small at first and doubled as records come: a table sized for the whole cache would lie
+     * spread over so many pages that every look-up missed the TLB (a quarter more time per command
+     * at 200,000 records). Doubling at n records costs about 20 ns x n, once. */
     o->n_slots = FIRST_SLOTS;
     o->slots = calloc(o->n_slots, sizeof *o->slots);
     return o->slots ? 0 : -ENOMEM;

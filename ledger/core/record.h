@@ -68,6 +68,7 @@ enum {
     CORE_INSTANCES_MAX = 100000,   /* counters of one wildcard budget in one window */
     CORE_PRICE_ROWS_MAX = 20000,   /* of one version */
     CORE_FEE_PPM_MAX = 1000000,
+    CORE_ADDRESS_MAX = 127, /* bytes of a node's address */
 };
 /* A hold is extended at most to this long after its reserve. */
 #define CORE_HOLD_LIFE_US INT64_C(604800000000)
@@ -100,7 +101,8 @@ struct core_group {
     struct proto_hash operator_hash;
     struct core_half pending_of; /* who imports the pending rows: principal and source */
     uint16_t number, machine;
-    uint32_t initialised;
+    uint16_t initialised;
+    uint16_t level; /* feature level; 0: the first */
     uint32_t price_version, price_rows; /* active */
     uint32_t pending_rows;              /* of version price_version + 1 */
     uint32_t orgs;
