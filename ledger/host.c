@@ -103,8 +103,7 @@ static void on_seed_needed(void *ctx, uint64_t peer)
 static void on_bad_message(void *ctx, uint64_t peer, const char *cause)
 {
     (void)ctx;
-    base_log(BASE_LOG_WARN, "peer message dropped", BASE_I("peer", peer), BASE_S("cause", cause),
-             NULL);
+    base_log_seldom(BASE_LOG_WARN, "peer message dropped", cause, BASE_I("peer", peer), NULL);
 }
 
 struct pump_io node_pump_io(struct node *n)

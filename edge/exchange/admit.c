@@ -201,7 +201,7 @@ static void on_reserved(void *arg, const struct link_answer *a)
         if (a->outcome == LINK_UNKNOWN)
             forestall(x);
         if (a->outcome == LINK_REFUSED)
-            base_log(BASE_LOG_ERROR, "ledger_refuses_edge", BASE_S("detail", a->detail), NULL);
+            base_log_seldom(BASE_LOG_ERROR, "ledger_refuses_edge", a->detail, NULL);
         edge_error_of_ledger(&x->error, a->outcome);
         exchange_refuse(x);
         return;

@@ -24,9 +24,9 @@ static void note_overrun(const struct edge_exchange *x, const struct edge_settle
     const struct proto_result *r = settled->result;
     int64_t cost_nanos = r->shape == PROTO_SHAPE_settled ? r->body.settled.cost : 0;
     proto_uuid_print(&x->hold, hold);
-    base_log(BASE_LOG_WARN, "overrun", BASE_S("route", x->route->model),
-             BASE_S("provider", x->route->provider->name), BASE_S("hold", hold),
-             BASE_I("held_nanos", x->amount_nanos), BASE_I("cost_nanos", cost_nanos), NULL);
+    base_log_seldom(BASE_LOG_WARN, "overrun", x->route->model,
+                    BASE_S("provider", x->route->provider->name), BASE_S("hold", hold),
+                    BASE_I("held_nanos", x->amount_nanos), BASE_I("cost_nanos", cost_nanos), NULL);
 }
 
 static void on_settled(void *arg, const struct edge_settled *settled)

@@ -25,8 +25,8 @@ static void fail(struct edge_exchange *x)
     else
         edge_error_set(&x->error, 502, "provider_error", "provider_unreachable",
                        "The call to the provider failed (%s).", up->why);
-    base_log(BASE_LOG_WARN, "provider_call_failed", BASE_S("provider", x->route->provider->name),
-             BASE_S("why", up->why), BASE_I("sent", up->end == UPSTREAM_UNKNOWN), NULL);
+    base_log_seldom(BASE_LOG_WARN, "provider_call_failed", x->route->provider->name,
+                    BASE_S("why", up->why), BASE_I("sent", up->end == UPSTREAM_UNKNOWN), NULL);
     x->ctx->stats.failed++;
 }
 

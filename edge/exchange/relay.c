@@ -71,7 +71,7 @@ void exchange_relay_begin(struct edge_exchange *x)
 static void fail(struct edge_exchange *x, const char *code, const char *message)
 {
     edge_error_set(&x->error, 502, "provider_error", code, "%s", message);
-    base_log(BASE_LOG_WARN, code, BASE_S("provider", x->route->provider->name), NULL);
+    base_log_seldom(BASE_LOG_WARN, code, x->route->provider->name, NULL);
     x->ctx->stats.failed++;
 }
 

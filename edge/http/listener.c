@@ -197,7 +197,7 @@ static void on_connection(uv_stream_t *listener, int status)
 {
     struct edge_http_server *server = listener->data;
     if (status < 0) {
-        base_log(BASE_LOG_WARN, "accept_failed", BASE_S("cause", uv_strerror(status)), NULL);
+        base_log_seldom(BASE_LOG_WARN, "accept_failed", uv_strerror(status), NULL);
         return;
     }
     size_t limit = server->config.limits.connections;
@@ -211,7 +211,7 @@ static void on_connection(uv_stream_t *listener, int status)
         server->stats.overloaded++;
     int rv = http_connection_accept(server, admission);
     if (rv)
-        base_log(BASE_LOG_WARN, "connection_failed", BASE_S("cause", uv_strerror(rv)), NULL);
+        base_log_seldom(BASE_LOG_WARN, "connection_failed", uv_strerror(rv), NULL);
 }
 
 /* ---- start ---- */
