@@ -99,11 +99,11 @@ bool guard_common_ground(const struct raft_message *request, const struct raft_m
     return true;
 }
 
-void guard_before_trail(struct raft_message *message, uint64_t first)
+void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t marker)
 {
     struct raft_append_entries_result *r = &message->append_entries_result;
     if (message->type == RAFT_APPEND_ENTRIES_RESULT && r->rejected == 0 &&
-        r->last_log_index + 1 < first)
+        r->last_log_index < first && r->last_log_index != marker)
         r->last_log_index = 0; /* what is not above the match index is ignored */
 }
 

@@ -59,8 +59,9 @@ bool guard_common_ground(const struct raft_message *request, const struct raft_m
                          uint64_t applied, struct raft_message *success);
 
 /* 7b, leader: such a success from before the trail would make the engine go back there, although
- * the follower's log may reach into the trail. It stays a sign of life only. */
-void guard_before_trail(struct raft_message *message, uint64_t first);
+ * the follower's log may reach into the trail. It stays a sign of life only. The engine can go on
+ * behind an entry whose term it knows: in the trail, or the marker. */
+void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t marker);
 
 /* 7c, leader: in place of the InstallSnapshot the follower gets an empty AppendEntries at the same
  * entry, or it would hear nothing, and elect another. */

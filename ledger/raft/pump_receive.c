@@ -153,7 +153,7 @@ static int take(struct pump *p, const void *bytes, size_t n)
         return 0;
     }
     if (!(p->config.disable_guards & PUMP_GUARD_BEFORE_TRAIL))
-        guard_before_trail(&m->raft, p->first);
+        guard_before_trail(&m->raft, p->first, p->marker);
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = &m->raft;
     return pump_step(p, &event, NULL, &m->raft, NULL);

@@ -1,8 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/pump_world.h"
 
+#include "ledger/raft/pump_state.h"
+#include "tests/sim/engine.h"
+
 #include <inttypes.h>
 #include <string.h>
+
+/* ---- inside ---- */
+
+static uint64_t term_at(const void *log, uint64_t index)
+{
+    return ((const struct record *)log)[index].term;
+}
+
+/* What is on disk and no write under way begins at or before it. */
+static uint64_t safe(const struct node *n)
+{
+    uint64_t last = n->last;
+    for (const struct write *o = n->first_write; o; o = o->next)
+        if (o->entries[0].index <= last)
+            last = o->entries[0].index - 1;
+    return last;
+}
+
+static struct engine_view *view(const struct world *w)
+{
+    static struct engine_view v;
+    v.n = (unsigned)w->n;
+    for (int i = 1; i <= w->n; i++) {
+        const struct node *n = &w->node[i];
+        v.node[i] = (struct engine_node){.pump = n->dying ? NULL : n->pump,
+                                         .disk_term = n->term,
+                                         .disk_vote = n->vote,
+                                         .safe = safe(n),
+                                         .change = n->change,
+                                         .log = n->log,
+                                         .term_at = term_at};
+    }
+    return &v;
+}
+
+void check_engines(struct world *w)
+{
+    struct engine_view *v = view(w);
+    if (!engine_holds(v))
+        world_fail(w, "%s", v->why);
+}
+
+void check_send(struct node *n, const void *head, size_t head_len, const void *body,
+                size_t body_len)
+{
+    struct engine_view *v = view(n->w);
+    if (!n->dying && !engine_may_send(v, (unsigned)n->id, head, head_len, body, body_len))
+        world_fail(n->w, "%s", v->why);
+}
+
+/* A leader may only ask for a copy where the logs part before what its engine knows. (The entry in
+ * front of that is not enough: the engine does not know its term.) */
+void check_seed_needed(struct node *n, const struct node *behind)
+{
+    uint64_t first = n->pump->first, same = behind->last < n->last ? behind->last : n->last;
+    while (same > 0 && behind->log[same].term != n->log[same].term)
+        same--;
+    if (same >= first)
+        world_fail(
+            n->w, "SEEDING: n%d asks for a copy for n%d, whose log it could go on with at %" PRIu64,
+            n->id, behind->id, same + 1);
+}
+
+/* ---- outside ---- */
 
 /* Election safety and leader completeness. */
 void check_leader(struct node *n, uint64_t term)
@@ -68,6 +135,14 @@ static uint64_t mix(uint64_t hash, const struct record *r)
     return (hash ^ r->id ^ (r->term << 40) ^ ((uint64_t)r->kind << 60)) * UINT64_C(0x100000001B3);
 }
 
+void check_boot(struct world *w, uint64_t index, const struct record *r)
+{
+    w->applied = w->committed = index;
+    w->truth[index] = *r;
+    w->truth_hash[index] = mix(w->truth_hash[index - 1], r);
+    w->commit_term[index] = w->committed_in[index] = r->term;
+}
+
 /* Every node applies the same entries, in order, once per life after its checkpoint. */
 void check_apply(struct node *n, const struct log_entry *e)
 {
@@ -123,6 +198,9 @@ void check_liveness(struct world *w, uint64_t committed_before)
         world_fail(w, "LIVENESS: %" PRIu64 " committed at the heal, %" PRIu64 " at the end",
                    committed_before, w->committed);
     for (int i = 1; i <= w->n; i++)
+        if (w->node[i].pump && pump_leader(w->node[i].pump) != (uint64_t)leader->id)
+            world_fail(w, "LIVENESS: n%d does not know the leader", i);
+    for (int i = 1; i <= w->n && !w->seed_never; i++)
         if (w->node[i].pump && w->node[i].applied + 100 < leader->applied)
             world_fail(w, "LIVENESS: n%d applied %" PRIu64 ", the leader %" PRIu64, i,
                        w->node[i].applied, leader->applied);

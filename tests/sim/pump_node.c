@@ -18,159 +18,6 @@ static struct pump_now now_of(const struct node *n)
                              .wall_us = (int64_t)n->w->now_ms * 1000};
 }
 
-/* ---- disk ---- */
-
-static void truncate_disk(struct node *n, uint64_t from)
-{
-    if (from <= n->last)
-        n->last = from - 1;
-}
-
-static void write_record(struct node *n, const struct log_entry *e)
-{
-    CHECK(e->index == n->last + 1 && e->index <= LOG_MAX);
-    struct record *r = &n->log[e->index];
-    *r = (struct record){.term = e->term, .kind = e->kind, .len = e->len};
-    if (e->kind == ENTRY_CHANGE) {
-        CHECK(e->len <= sizeof r->conf);
-        memcpy(r->conf, e->data, e->len);
-        r->conf_len = e->len;
-    } else if (e->kind == ENTRY_COMMAND) {
-        memcpy(&r->id, e->data, sizeof r->id);
-        /* The payload is the id again and again: damage on the way would show. */
-        for (uint32_t i = 8; i + 8 <= e->len; i += 8)
-            if (memcmp(e->data + i, &r->id, 8) != 0)
-                world_fail(n->w, "n%d: payload of entry %" PRIu64 " damaged", n->id, e->index);
-    }
-    n->last = e->index;
-}
-
-static void write_to_disk(struct node *n, const struct write *o, unsigned entries)
-{
-    truncate_disk(n, o->entries[0].index);
-    for (unsigned i = 0; i < entries; i++)
-        write_record(n, &o->entries[i]);
-}
-
-static int on_append(void *ctx, const struct log_entry *entries, unsigned count)
-{
-    struct node *n = ctx;
-    struct world *w = n->w;
-    struct write *o = world_alloc(w, sizeof *o);
-    *o = (struct write){.entries = entries, .n = count};
-    o->done_ms = w->now_ms + sim_below(&w->random, w->faults ? 25 : 3);
-    if (w->faults && sim_permille(&w->random, 5))
-        o->done_ms += sim_below(&w->random, 800); /* a disk that hangs */
-    if (n->last_write && o->done_ms < n->last_write->done_ms)
-        o->done_ms = n->last_write->done_ms;
-    if (n->last_write)
-        n->last_write->next = o;
-    else
-        n->first_write = o;
-    n->last_write = o;
-    sim_put(&w->events, o->done_ms, EVENT_DISK, n->id, n->life, NULL);
-    return 0;
-}
-
-static int on_save_term(void *ctx, uint64_t term, uint64_t voted_for)
-{
-    struct node *n = ctx;
-    struct world *w = n->w;
-    bool fails = w->faults && sim_permille(&w->random, 3);
-    if (!fails || sim_permille(&w->random, 500)) { /* a failed write may have reached the disk */
-        if (term < n->term)
-            world_fail(w, "n%d saves term %" PRIu64 " after %" PRIu64, n->id, term, n->term);
-        n->term = term;
-        n->vote = voted_for;
-    }
-    n->dying |= fails;
-    return fails ? -EIO : 0;
-}
-
-static int on_read(void *ctx, uint64_t first, unsigned count, size_t max_bytes,
-                   const struct log_entry **out)
-{
-    struct node *n = ctx;
-    if (n->page_cap < count) {
-        n->page = world_alloc(n->w, count * sizeof *n->page);
-        n->page_cap = count;
-    }
-    unsigned got = 0;
-    size_t bytes = 0;
-    for (uint64_t i = first; got < count && i <= n->last && bytes < max_bytes; i++) {
-        const struct record *r = &n->log[i];
-        struct log_entry *e = &n->page[got++];
-        *e = (struct log_entry){.index = i, .term = r->term, .len = r->len, .kind = r->kind};
-        if (r->kind == ENTRY_CHANGE) {
-            e->data = r->conf;
-        } else if (r->len > 0) {
-            uint8_t *data = world_alloc(n->w, r->len);
-            for (uint32_t at = 0; at + 8 <= r->len; at += 8)
-                memcpy(data + at, &r->id, 8);
-            e->data = data;
-        }
-        bytes += r->len;
-    }
-    *out = n->page;
-    return (int)got;
-}
-
-/* ---- network ---- */
-
-static void on_send(void *ctx, uint64_t peer, const void *head, size_t head_len, const void *body,
-                    size_t body_len)
-{
-    struct node *n = ctx;
-    struct world *w = n->w;
-    w->counters.messages++;
-    if (w->faults && sim_below(&w->random, 4000) == 0)
-        n->dying = true; /* after what is durable, before (the rest of) the messages */
-    CHECK(peer >= 1 && peer <= (uint64_t)w->n && head_len + body_len <= PUMP_MESSAGE_TAKE_MAX);
-    if (n->dying || w->cut[n->id][peer] ||
-        (w->faults && sim_permille(&w->random, w->drop_permille)))
-        return;
-    /* A node that has nothing yet is kept so for a while: the rarest replies come from there. */
-    if (w->faults && w->node[peer].last == 0 && sim_permille(&w->random, 800))
-        return;
-    struct message_in_flight *m = world_alloc(w, sizeof *m + head_len + body_len);
-    m->from = n->id;
-    m->len = head_len + body_len;
-    memcpy(m->bytes, head, head_len);
-    memcpy(m->bytes + head_len, body, body_len);
-    uint64_t delay = 1 + sim_below(&w->random, w->faults ? 30 : 3);
-    if (w->faults && sim_permille(&w->random, 20))
-        delay += sim_below(&w->random, 1500);
-    sim_put(&w->events, w->now_ms + delay, EVENT_MESSAGE, (int)peer, 0, m);
-    if (w->faults && sim_permille(&w->random, w->repeat_permille))
-        sim_put(&w->events,
-                w->now_ms + delay +
-                    sim_below(&w->random, sim_permille(&w->random, 200) ? 3000 : 50),
-                EVENT_MESSAGE, (int)peer, 0, m);
-}
-
-/* ---- the rest of pump_io ---- */
-
-static int on_apply(void *ctx, const struct log_entry *e)
-{
-    check_apply(ctx, e);
-    return 0;
-}
-
-static void on_role(void *ctx, enum pump_role role, uint64_t term, uint64_t leader)
-{
-    struct node *n = ctx;
-    if (role == PUMP_LEADER && leader != (uint64_t)n->id)
-        world_fail(n->w, "n%d leads, but names %" PRIu64, n->id, leader);
-    if (role == PUMP_LEADER)
-        check_leader(n, term);
-}
-
-static void on_seed_needed(void *ctx, uint64_t peer)
-{
-    struct node *n = ctx;
-    sim_put(&n->w->events, n->w->now_ms + 20, EVENT_SEED, n->id, n->life, &n->w->node[peer]);
-}
-
 /* ---- life ---- */
 
 static void recovered(struct node *n, struct log_recovered *r, struct log_conf *confs)
@@ -183,8 +30,11 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
                                 .applied_term = n->durable.term,
                                 .applied_conf = n->durable.conf};
     uint64_t first = 1;
-    if (sim_permille(&n->w->random, 300)) /* only the newest entries are handed over */
+    n->change = n->durable.conf.index;
+    if (sim_permille(&n->w->random, n->w->short_permille)) /* only the newest are handed over */
         first = 1 + n->durable.applied - sim_below(&n->w->random, (unsigned)n->durable.applied + 1);
+    if (n->w->profile == PROFILE_TRAIL && sim_permille(&n->w->random, 700))
+        first = 1 + n->durable.applied;
     if (n->durable.applied == 0)
         first = 1;
     for (uint64_t i = first; i <= n->last; i++) {
@@ -195,6 +45,7 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
         c->index = i;
         c->len = n->log[i].conf_len;
         memcpy(c->data, n->log[i].conf, c->len);
+        n->change = i;
     }
     if (r->runs.n == 0)
         r->runs.last = n->last;
@@ -216,14 +67,7 @@ void node_start(struct node *n)
                                  .tail_cache_bytes = sim_permille(&w->random, 500) ? 2000 : 1 << 20,
                                  .seed = (unsigned)sim_random(&w->random),
                                  .disable_guards = w->disable_guards};
-    struct pump_io io = {.ctx = n,
-                         .save_term = on_save_term,
-                         .append = on_append,
-                         .read_entries = on_read,
-                         .send = on_send,
-                         .apply = on_apply,
-                         .on_role = on_role,
-                         .on_seed_needed = on_seed_needed};
+    const struct pump_io io = disk_and_network(n);
     n->pump = pump_new(&config, &io);
     CHECK(n->pump);
     n->life++;
@@ -231,6 +75,9 @@ void node_start(struct node *n)
     n->skew_ms = sim_below(&w->random, 100000);
     n->applied = n->checked = n->durable.applied;
     n->hash = n->durable.hash;
+    memset(n->newest, 0, sizeof n->newest);
+    world_say(w, "n%d starts: term %" PRIu64 ", log to %" PRIu64 ", checkpoint at %" PRIu64, n->id,
+              n->term, n->last, n->applied);
     n->page = NULL;
     n->page_cap = 0;
     struct log_recovered r;
@@ -243,6 +90,7 @@ void node_start(struct node *n)
         world_fail(w, "n%d does not start: %s", n->id, pump_error(n->pump));
     n->timer = pump_next_timeout(n->pump);
     sim_put(&w->events, n->timer - n->skew_ms, EVENT_TIMER, n->id, n->life, NULL);
+    check_engines(w);
 }
 
 static void add_stats(struct counters *c, const struct pump *p)
@@ -321,14 +169,15 @@ static void after(struct node *n, int rv)
         world_fail(w, "n%d: %s", n->id, pump_error(n->pump));
     }
     check_commit(n);
+    check_engines(w);
     if (n->dying) {
         bool at_once = n->restart_due;
         node_crash(n);
         if (at_once)
             node_start(n);
-        else
-            sim_put(&w->events, w->now_ms + sim_below(&w->random, 2000), EVENT_RESTART, n->id,
-                    n->life, NULL);
+        else if (n->id != w->victim)
+            sim_put(&w->events, w->now_ms + sim_below(&w->random, w->restart_ms), EVENT_RESTART,
+                    n->id, n->life, NULL);
         return;
     }
     maybe_checkpoint(n);
@@ -342,9 +191,19 @@ static void after(struct node *n, int rv)
 
 void node_on_message(struct node *n, void *data)
 {
-    struct message_in_flight *m = data;
-    if (n->pump && !n->w->cut[m->from][n->id])
-        after(n, pump_receive(n->pump, now_of(n), m->bytes, m->len));
+    const struct message_in_flight *m = data;
+    struct pump_stats before, now;
+    if (!n->pump || n->w->cut[m->from][n->id])
+        return;
+    pump_stats(n->pump, &before);
+    int rv = pump_receive(n->pump, now_of(n), m->bytes, m->len);
+    pump_stats(n->pump, &now);
+    if (now.received > before.received) {
+        if (m->order <= n->newest[m->from])
+            world_fail(n->w, "OVERTAKEN: n%d takes an old message of n%d", n->id, m->from);
+        n->newest[m->from] = m->order;
+    }
+    after(n, rv);
 }
 
 void node_on_disk(struct node *n)
@@ -397,19 +256,22 @@ void node_transfer(struct node *n)
     after(n, rv == PUMP_NOT_LEADER || rv == -ENOENT ? 0 : rv);
 }
 
-/* The state and the log up to it, copied from a live node. What this node knew beyond is dropped
- * only if the copy covers it. */
-void node_seed(struct node *n, struct node *from)
+/* The state and the log up to it, copied from a live node some time ago. What this node knew beyond
+ * is dropped only if the copy covers it. */
+void node_seed(struct node *n, const struct seed_copy *copy)
 {
-    if (from->durable.applied <= n->durable.applied || n->last > from->durable.applied)
+    const struct node *from = &n->w->node[copy->from];
+    uint64_t to = copy->state.applied;
+    if (to <= n->durable.applied || n->last > to || from->last < to)
         return;
     bool up = n->pump != NULL;
     node_crash(n);
-    if (n->last <= from->durable.applied) {
-        memcpy(n->log, from->log, (from->durable.applied + 1) * sizeof *n->log);
-        n->last = from->durable.applied;
-        n->durable = from->durable;
+    if (n->last <= to && n->durable.applied < to) {
+        memcpy(n->log, from->log, (to + 1) * sizeof *n->log);
+        n->last = to;
+        n->durable = copy->state;
         n->w->counters.seeds++;
+        world_say(n->w, "n%d has a copy of n%d, to %" PRIu64, n->id, copy->from, to);
     }
     if (up)
         node_start(n);

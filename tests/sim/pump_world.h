@@ -2,9 +2,10 @@
  * A cluster of the SHIPPED pumps (ledger/raft) in simulated time, with a network that loses,
  * repeats, delays and reorders, disks that write late and lose what was not written when a node
  * dies, and a checker of Raft's promises. Single-threaded; one seed is one run.
- *   pump_sim.c    the run: clients, faults, the end
- *   pump_node.c   one node: pump_io over the simulated disk and network, crash, start, seeding
- *   pump_check.c  what must hold
+ *   pump_main.c    command line, seeds, mutants   pump_sim.c    the run: boot, clients, the end
+ *   pump_faults.c  kinds of runs and their faults pump_node.c   one node: life, crash, seeding
+ *   pump_disk.c    its disk and its network       pump_check.c  what must hold, from outside
+ *   engine.c       what must hold, inside
  */
 #ifndef HOLDFAST_TESTS_SIM_PUMP_WORLD_H
 #define HOLDFAST_TESTS_SIM_PUMP_WORLD_H
@@ -28,7 +29,19 @@ enum {
     EVENT_CLIENT,
     EVENT_FAULT,
     EVENT_RESTART,
-    EVENT_SEED,
+    EVENT_SEED,   /* data: the node that is to have a copy */
+    EVENT_SEEDED, /* the copy arrives; data: struct seed_copy */
+};
+
+/* What a run is about: each kind makes often what other runs see once in thousands of seeds. */
+enum profile {
+    PROFILE_MIXED,  /* a little of everything */
+    PROFILE_JOINER, /* a node with nothing, and links that fall behind by seconds */
+    PROFILE_DISKS,  /* disks that hang while leaders change */
+    PROFILE_TERMS,  /* at the end an old leader with a longer log faces a voter of a newer term */
+    PROFILE_TRAIL,  /* engines that know only the end of the log; copies that take seconds */
+    PROFILE_CONFS,  /* configurations in the middle of the log */
+    PROFILES
 };
 
 /* An entry on a simulated disk. `id` is its payload's first 8 bytes: unique per submit. */
@@ -36,7 +49,7 @@ struct record {
     uint64_t term, id;
     uint32_t len;
     uint8_t kind;
-    uint8_t conf[256]; /* payload of a configuration */
+    const uint8_t *conf; /* payload of a configuration */
     uint32_t conf_len;
 };
 
@@ -54,6 +67,12 @@ struct write {
 };
 
 struct world;
+
+/* State and log up to it, on the way to a node. */
+struct seed_copy {
+    struct checkpoint state;
+    int from;
+};
 
 struct node {
     struct world *w;
@@ -76,6 +95,8 @@ struct node {
     uint64_t skew_ms;
     struct log_entry *page;
     unsigned page_cap;
+    uint64_t change;                /* newest configuration in the log, as handed to the disk */
+    uint64_t newest[NODES_MAX + 1]; /* message taken from each, in this life: its order */
 };
 
 struct counters {
@@ -91,7 +112,16 @@ struct world {
     struct node node[NODES_MAX + 1]; /* 1 .. n */
     bool cut[NODES_MAX + 1][NODES_MAX + 1];
     bool faults; /* until the heal */
-    unsigned drop_permille, repeat_permille;
+    enum profile profile;
+    unsigned drop_permille, repeat_permille, late_permille, stall_permille, short_permille;
+    unsigned client_ms, stall_ms, restart_ms, seed_ms;
+    uint64_t lag_ms[NODES_MAX + 1][NODES_MAX + 1];  /* of a link; keeps order */
+    uint64_t link_at[NODES_MAX + 1][NODES_MAX + 1]; /* arrival of the last message on a slow link */
+    bool seed_never;                                /* nobody brings copies */
+    int old_leader; /* cut off with a log that nobody else has; 0: not yet */
+    int victim;     /* stays down after the heal; 0: nobody */
+    uint64_t heal_ms, end_ms;
+    uint64_t sent_order;
     unsigned disable_guards;
     bool verbose;
     uint64_t next_id;
@@ -118,7 +148,7 @@ __attribute__((format(printf, 2, 3))) void world_say(struct world *w, const char
 void node_start(struct node *n);
 void node_crash(struct node *n);
 void node_close(struct node *n); /* at the end of the run */
-void node_seed(struct node *n, struct node *from);
+void node_seed(struct node *n, const struct seed_copy *copy);
 void node_submit(struct node *n, bool big);
 void node_transfer(struct node *n);
 /* Events; each ends with node_after. */
@@ -128,10 +158,31 @@ void node_on_timer(struct node *n);
 void node_on_checkpoint(struct node *n);
 struct message_in_flight {
     int from;
+    uint64_t order; /* over all messages of the run */
     size_t len;
     uint8_t bytes[];
 };
 
+/* ---- pump_disk.c ---- */
+struct pump_io disk_and_network(struct node *n);
+/* The first entries of the write reach the disk. */
+void write_to_disk(struct node *n, const struct write *o, unsigned entries);
+
+/* ---- pump_faults.c ---- */
+void faults_draw(struct world *w); /* the profile and its rates */
+void faults_strike(struct world *w);
+void faults_before_heal(struct world *w);
+
+/* ---- pump_sim.c ---- */
+void world_run(struct world *w, uint64_t seed);
+
+/* ---- pump_check.c ---- */
+/* An entry that was applied everywhere before the run. */
+void check_boot(struct world *w, uint64_t index, const struct record *r);
+void check_engines(struct world *w);
+void check_send(struct node *n, const void *head, size_t head_len, const void *body,
+                size_t body_len);
+void check_seed_needed(struct node *n, const struct node *behind);
 void check_leader(struct node *n, uint64_t term);
 void check_apply(struct node *n, const struct log_entry *e);
 void check_commit(struct node *n);

@@ -358,6 +358,25 @@ static void F43_guard_6_writes_that_will_be_overwritten_are_not_reported(void **
     assert_int_equal(guard_persisted((struct guard_append){5, 9}, later, 4, 3, 3), 4);
 }
 
+/* Guard 7b: the trail begins at 8, the marker stands at 7 or further on. */
+static void F43_guard_7_a_success_before_the_trail_is_a_sign_of_life(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t last, marker, want;
+    } cases[] = {{5, 7, 0}, {7, 7, 7}, {7, 60, 0}, {8, 60, 8}, {60, 60, 60}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct raft_message m = {.type = RAFT_APPEND_ENTRIES_RESULT};
+        m.append_entries_result.last_log_index = cases[i].last;
+        guard_before_trail(&m, 8, cases[i].marker);
+        assert_int_equal(m.append_entries_result.last_log_index, cases[i].want);
+        m.append_entries_result =
+            (struct raft_append_entries_result){.rejected = 6, .last_log_index = 5};
+        guard_before_trail(&m, 8, cases[i].marker);
+        assert_int_equal(m.append_entries_result.last_log_index, 5);
+    }
+}
+
 /* Guard 8: entries from before the engine's trail (here: applied are 10, the trail begins at 8). */
 static void F43_guard_8_entries_before_the_trail_are_left_out(void **state)
 {
@@ -508,6 +527,7 @@ int main(void)
         cmocka_unit_test(F43_foreign_and_overtaken_messages_are_dropped),
         cmocka_unit_test(F43_guard_1_a_stale_reply_is_no_copy),
         cmocka_unit_test(F43_guard_6_writes_that_will_be_overwritten_are_not_reported),
+        cmocka_unit_test(F43_guard_7_a_success_before_the_trail_is_a_sign_of_life),
         cmocka_unit_test(F43_guard_8_entries_before_the_trail_are_left_out),
         cmocka_unit_test(F43_guard_5_configurations_come_first_and_their_loss_restarts),
         cmocka_unit_test(F43_writes_in_hand_are_bounded),

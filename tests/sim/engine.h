@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Raft's promises, held against what every engine believes and what every disk holds: after each
+ * event and at each message, not only once harm is done. Both simulators call it; nothing here
+ * changes anything.
+ */
+#ifndef HOLDFAST_TESTS_SIM_ENGINE_H
+#define HOLDFAST_TESTS_SIM_ENGINE_H
+
+#include "ledger/raft/pump.h"
+
+/* One node from outside. */
+struct engine_node {
+    const struct pump *pump; /* NULL: down */
+    uint64_t disk_term, disk_vote;
+    uint64_t safe;   /* entries 1 .. safe are on disk and survive a power loss at any moment */
+    uint64_t change; /* newest configuration in the log, as handed to the disk; 0: not known */
+    const void *log;
+    uint64_t (*term_at)(const void *log, uint64_t index); /* index <= safe */
+};
+
+struct engine_view {
+    struct engine_node node[PUMP_SERVERS_MAX + 1]; /* 1 .. n */
+    unsigned n;
+    char why[300];
+};
+
+/* Whether all holds; else what does not is in why.
+ * - term and vote in memory are the durable ones
+ * - what an engine calls stored is, to stay; applied <= stored, applied <= committed <= last
+ * - a follower that has not heard of a newer term holds, durably, what its leader counts
+ * - one leader a term at a time; the configuration in force is the newest in the log */
+bool engine_holds(struct engine_view *v);
+
+/* What leaves a node is true: a vote is durable, an acknowledgement names durable entries. */
+bool engine_may_send(struct engine_view *v, unsigned from, const void *head, size_t head_len,
+                     const void *body, size_t body_len);
+/* For traces: what the message says, in a few words. */
+const char *engine_message_text(const void *head, size_t head_len, const void *body,
+                                size_t body_len);
+
+#endif

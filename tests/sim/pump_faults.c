@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Kinds of runs. A run with a little of everything meets the rarest moments once in thousands of
+ * seeds; so most runs are about one thing, and make it happen all the time.
+ */
+#include "tests/sim/pump_world.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+    FAULTS_MS = 10000,
+    QUIET_MS = 8000,       /* after the heal */
+    QUIET_SEED_MS = 24000, /* two requests for a copy, PUMP_SEED_EVERY_MS apart */
+    SHOWDOWN_MS = 3000,    /* before the heal, of PROFILE_TERMS */
+};
+
+static const char *const names[PROFILES] = {"mixed", "joiner", "disks", "terms", "trail", "confs"};
+
+static struct node *any(struct world *w)
+{
+    return &w->node[1 + (int)sim_below(&w->random, (unsigned)w->n)];
+}
+
+static struct node *leader(struct world *w)
+{
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].pump && pump_role(w->node[i].pump) == PUMP_LEADER)
+            return &w->node[i];
+    return NULL;
+}
+
+static struct node *leader_or_any(struct world *w)
+{
+    struct node *n = leader(w);
+    return n ? n : any(w);
+}
+
+void faults_draw(struct world *w)
+{
+    static const enum profile often[] = {PROFILE_MIXED,  PROFILE_MIXED, PROFILE_MIXED,
+                                         PROFILE_JOINER, PROFILE_DISKS, PROFILE_TERMS,
+                                         PROFILE_TRAIL,  PROFILE_TRAIL, PROFILE_CONFS};
+    w->profile = often[sim_below(&w->random, sizeof often / sizeof often[0])];
+    bool trail = w->profile == PROFILE_TRAIL, disks = w->profile == PROFILE_DISKS;
+    w->n = w->profile != PROFILE_TERMS && sim_permille(&w->random, 400) ? 5 : 3;
+    w->drop_permille = w->repeat_permille = 20;
+    w->late_permille = trail ? 60 : 20;
+    w->stall_permille = disks ? 80 : 5;
+    w->stall_ms = disks ? 1500 : 800;
+    w->short_permille = 300;
+    w->restart_ms = trail ? 60 : 2000;
+    w->client_ms = 60;
+    w->seed_ms = trail ? 300 + sim_below(&w->random, 2200) : 0;
+    w->seed_never = trail && sim_permille(&w->random, 300);
+    w->heal_ms = FAULTS_MS;
+    w->end_ms = FAULTS_MS + (trail ? QUIET_SEED_MS : QUIET_MS);
+    w->faults = true;
+    world_say(w, "%d nodes, a run of kind %s%s", w->n, names[w->profile],
+              w->seed_never ? ", copies never come" : "");
+}
+
+static void crash_for_a_while(struct world *w, struct node *n, unsigned ms)
+{
+    if (!n->pump)
+        return;
+    node_crash(n);
+    sim_put(&w->events, w->now_ms + sim_below(&w->random, ms), EVENT_RESTART, n->id, n->life, NULL);
+}
+
+static void cut_off(struct world *w, int a)
+{
+    memset(w->cut, 0, sizeof w->cut);
+    for (int b = 1; b <= w->n; b++)
+        w->cut[a][b] = w->cut[b][a] = b != a;
+    world_say(w, "n%d is alone", a);
+}
+
+static void cut_one_way(struct world *w)
+{
+    int a = any(w)->id, b = any(w)->id;
+    w->cut[a][b] = a != b;
+    world_say(w, "n%d -> n%d cut", a, b);
+}
+
+static void mend(struct world *w)
+{
+    memset(w->cut, 0, sizeof w->cut);
+    world_say(w, "network whole");
+}
+
+static void strike_mixed(struct world *w)
+{
+    unsigned what = sim_below(&w->random, 100);
+    if (what < 30)
+        cut_off(w, any(w)->id);
+    else if (what < 42)
+        cut_one_way(w);
+    else if (what < 65)
+        mend(w);
+    else if (what < 88)
+        crash_for_a_while(w, any(w), w->restart_ms + 1000);
+    else if (what < 93)
+        for (int i = 1; i <= w->n; i++)
+            crash_for_a_while(w, &w->node[i], 800);
+    else
+        node_transfer(any(w));
+}
+
+/* Leaders change all the time, and the last node hears each of them with another delay. */
+static void strike_joiner(struct world *w)
+{
+    for (int i = 1; i < w->n; i++)
+        w->lag_ms[i][w->n] = sim_permille(&w->random, 300) ? 0 : sim_below(&w->random, 2500);
+    unsigned what = sim_below(&w->random, 100);
+    if (what < 35)
+        node_transfer(leader_or_any(w));
+    else if (what < 55)
+        cut_off(w, leader_or_any(w)->id);
+    else if (what < 85)
+        mend(w);
+    else
+        crash_for_a_while(w, any(w), 600);
+}
+
+/* Leaders change while writes wait: what waits is cut off, and comes back. */
+static void strike_disks(struct world *w)
+{
+    unsigned what = sim_below(&w->random, 100);
+    if (what < 35)
+        cut_off(w, leader_or_any(w)->id);
+    else if (what < 65)
+        mend(w);
+    else if (what < 85)
+        node_transfer(leader_or_any(w));
+    else
+        crash_for_a_while(w, any(w), 600);
+}
+
+/* An old leader, alone with entries that nobody has; another is elected and dies before it says
+ * so. One voter of the new term is left, whose log is shorter. */
+static void strike_terms(struct world *w)
+{
+    if (w->now_ms + SHOWDOWN_MS < w->heal_ms) {
+        strike_mixed(w);
+        return;
+    }
+    struct node *n = leader(w);
+    if (w->old_leader)
+        return;
+    for (int i = 1; i <= w->n; i++)
+        node_start(&w->node[i]);
+    mend(w);
+    if (n) {
+        w->old_leader = n->id;
+        cut_off(w, n->id);
+    }
+}
+
+static void strike_trail(struct world *w)
+{
+    unsigned what = sim_below(&w->random, 100);
+    if (what < 30)
+        cut_off(w, any(w)->id);
+    else if (what < 60)
+        mend(w);
+    else if (what < 95)
+        crash_for_a_while(w, any(w), w->restart_ms);
+    else
+        node_transfer(any(w));
+}
+
+void faults_strike(struct world *w)
+{
+    switch (w->profile) {
+    case PROFILE_JOINER:
+        strike_joiner(w);
+        break;
+    case PROFILE_DISKS:
+        strike_disks(w);
+        break;
+    case PROFILE_TERMS:
+        strike_terms(w);
+        break;
+    case PROFILE_TRAIL:
+        strike_trail(w);
+        break;
+    default:
+        strike_mixed(w);
+    }
+    bool lossy = w->profile == PROFILE_MIXED || w->profile == PROFILE_TRAIL;
+    w->drop_permille = sim_below(&w->random, lossy && sim_below(&w->random, 4) == 0 ? 400 : 60);
+    w->repeat_permille = sim_below(&w->random, 100);
+}
+
+void faults_before_heal(struct world *w)
+{
+    w->faults = false;
+    memset(w->cut, 0, sizeof w->cut);
+    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    /* A minority may stay away; but one that never had a configuration cannot vote either. */
+    if (!w->victim && !w->seed_never && sim_permille(&w->random, 300) && w->node[w->n].last > 0)
+        w->victim = any(w)->id;
+    world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down", w->committed,
+              w->victim);
+}
