@@ -53,6 +53,9 @@ static int read_edge(struct base_conf *conf, struct edge_config *c, char *error)
                            error);
     if (rc == 0)
         rc = base_conf_int(conf, "edge", "max_body", 1024, 1 << 30, &c->max_body, error);
+    if (rc == 0 && base_conf_get(conf, "edge", "metrics") != NULL)
+        rc = base_conf_address(conf, "edge", "metrics", c->metrics_host, sizeof c->metrics_host,
+                               &c->metrics_port, error);
     if (rc == 0)
         rc = base_conf_bool(conf, "edge", "share_port", &c->share_port, error);
     if (rc == 0)

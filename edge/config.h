@@ -60,6 +60,8 @@ struct edge_config {
     int64_t max_body;
     bool share_port; /* with another process */
     bool debug_log;
+    char metrics_host[256]; /* "": no metrics are served */
+    uint16_t metrics_port;
     /* [tls] */
     char *tls_cert, *tls_key; /* NULL: plain HTTP */
     /* [ledger] */

@@ -3,9 +3,11 @@
  * worker a core and then only waits for SIGTERM or SIGINT: the first drains, a second ends at once.
  */
 #include "edge/http/tls.h"
+#include "edge/metrics.h"
 #include "edge/worker.h"
 #include "proto/base/log.h"
 #include "proto/link/tls.h"
+#include "proto/metrics/port.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -40,6 +42,8 @@ struct edge {
     struct edge_config *config;
     struct edge_http_tls *tls;
     struct edge_worker *workers[EDGE_WORKERS_MAX];
+    struct edge_metrics *metrics[EDGE_WORKERS_MAX]; /* of each */
+    struct metrics_port *port;                      /* NULL: no metrics are served */
     unsigned n_workers;
 };
 
@@ -94,13 +98,32 @@ static int open_workers(struct edge *edge, char error[BASE_CONF_ERROR])
                                                       error, BASE_CONF_ERROR) < 0)
         return -EINVAL;
     for (unsigned i = 0, n = worker_count(config); i < n; i++) {
-        int rc = edge_worker_new(&edge->workers[i], config, edge->tls, port, error);
+        edge->metrics[i] = edge_metrics_new(config);
+        if (edge->metrics[i] == NULL)
+            return -ENOMEM;
+        int rc =
+            edge_worker_new(&edge->workers[i], config, edge->tls, edge->metrics[i], port, error);
         if (rc < 0)
             return rc;
         port = edge_worker_port(edge->workers[i]); /* the same for all */
         edge->n_workers++;
     }
     return 0;
+}
+
+static void write_metrics(void *arg, struct metrics_text *t)
+{
+    const struct edge *edge = arg;
+    edge_metrics_print(t, edge->config, edge->metrics, edge->n_workers, HOLDFAST_VERSION);
+}
+
+static int open_metrics(struct edge *edge, char error[BASE_CONF_ERROR])
+{
+    const struct edge_config *config = edge->config;
+    if (config->metrics_host[0] == '\0')
+        return 0;
+    return metrics_port_new(&edge->port, config->metrics_host, config->metrics_port, write_metrics,
+                            edge, error);
 }
 
 static void say_ready(const struct edge *edge)
@@ -147,7 +170,7 @@ static int serve(struct edge *edge)
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: only the waiter takes them */
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return fail("libcurl cannot be initialised");
-    if (open_workers(edge, error) < 0)
+    if (open_workers(edge, error) < 0 || open_metrics(edge, error) < 0)
         return fail(error);
     for (unsigned i = 0; i < edge->n_workers; i++)
         if (edge_worker_start(edge->workers[i]) < 0)
@@ -160,8 +183,11 @@ static int serve(struct edge *edge)
         abandoned += edge_worker_join(edge->workers[i]);
     pthread_cancel(waiter); /* a late signal must not find a freed worker */
     pthread_join(waiter, NULL);
-    for (unsigned i = 0; i < edge->n_workers; i++)
+    metrics_port_free(edge->port);
+    for (unsigned i = 0; i < edge->n_workers; i++) {
         edge_worker_free(edge->workers[i]);
+        edge_metrics_free(edge->metrics[i]);
+    }
     edge_http_tls_free(edge->tls);
     curl_global_cleanup();
     base_log(BASE_LOG_INFO, "ended", BASE_I("abandoned_holds", abandoned), NULL);

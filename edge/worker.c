@@ -168,10 +168,39 @@ static void advance(struct edge_worker *w)
         close_all(w);
 }
 
+static void set(_Atomic int64_t *gauge, int64_t value)
+{
+    atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+
+/* What the metrics port shows of this moment. */
+static void publish(struct edge_worker *w)
+{
+    struct edge_gauges *g = &w->ctx.metrics->gauges;
+    struct edge_http_stats http = {0};
+    set(&g->exchanges, w->ctx.n_exchanges);
+    set(&g->settlements, edge_settlements_count(w->ctx.settlements));
+    set(&g->ledger_queue, w->ctx.link != NULL ? link_client_queued(w->ctx.link) : 0);
+    set(&g->price_version, edge_prices_version(w->ctx.prices));
+    set(&g->ledger_answers, edge_prices_ledger_answers(w->ctx.prices));
+    set(&g->draining, w->phase != PHASE_SERVE);
+    if (w->server == NULL)
+        return;
+    edge_http_server_stats(w->server, &http);
+    set(&g->connections, (int64_t)http.connections);
+    set(&g->body_bytes, (int64_t)http.body_bytes);
+    atomic_store_explicit(&g->accepted, http.accepted, memory_order_relaxed);
+    atomic_store_explicit(&g->overloaded, http.overloaded, memory_order_relaxed);
+    atomic_store_explicit(&g->http_refused, http.refused, memory_order_relaxed);
+    atomic_store_explicit(&g->clients_gone, http.gone, memory_order_relaxed);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct edge_worker *w = timer->data;
     edge_exchange_sweep(&w->ctx);
+    if (w->phase != PHASE_CLOSE)
+        publish(w);
     if (w->phase != PHASE_SERVE)
         advance(w);
 }
@@ -233,7 +262,8 @@ static int open_services(struct edge_worker *w, char *error)
 }
 
 int edge_worker_new(struct edge_worker **out, const struct edge_config *config,
-                    struct edge_http_tls *tls, uint16_t port, char error[BASE_CONF_ERROR])
+                    struct edge_http_tls *tls, struct edge_metrics *metrics, uint16_t port,
+                    char error[BASE_CONF_ERROR])
 {
     struct edge_worker *w = calloc(1, sizeof *w);
     if (w == NULL || uv_loop_init(&w->loop) < 0) {
@@ -242,6 +272,7 @@ int edge_worker_new(struct edge_worker **out, const struct edge_config *config,
         return -ENOMEM;
     }
     w->config = config;
+    w->ctx.metrics = metrics;
     w->ctx.config = config;
     w->ctx.loop = &w->loop;
     TAILQ_INIT(&w->ctx.exchanges);

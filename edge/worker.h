@@ -11,13 +11,15 @@
 #include "edge/config.h"
 
 struct edge_http_tls;
+struct edge_metrics;              /* what the worker counts in; outlives it */
 enum { EDGE_EXIT_ABANDONED = 3 }; /* exit status: holds that could not be settled */
 struct edge_worker;
 
 /* Listens. port 0: chosen by the system. Negative errno, with the cause in error. */
 __attribute__((warn_unused_result)) int edge_worker_new(struct edge_worker **out,
                                                         const struct edge_config *config,
-                                                        struct edge_http_tls *tls, uint16_t port,
+                                                        struct edge_http_tls *tls,
+                                                        struct edge_metrics *metrics, uint16_t port,
                                                         char error[BASE_CONF_ERROR]);
 uint16_t edge_worker_port(const struct edge_worker *w);
 /* Starts the thread. */

@@ -137,6 +137,7 @@ void exchange_estimate(struct edge_exchange *x)
 static void forestall(struct edge_exchange *x)
 {
     struct edge_settlement_request r = {.cred = x->cred};
+    edge_metrics_hold(x->ctx->metrics, EDGE_HOLD_FORESTALLED);
     r.command.head.kind = PROTO_CMD_release;
     r.command.head.ip = (struct proto_str){(const char *)x->ip, x->ip_len};
     r.command.body.release = (struct proto_release){.hold = x->hold, .token = x->token};
@@ -187,16 +188,13 @@ static void refused(struct edge_exchange *x, const struct link_answer *a)
                        x->call.unbounded);
         x->error.ledger_index = a->index;
     }
-    if (code == PROTO_INSUFFICIENT_CREDIT)
-        x->ctx->stats.refused_credit++;
-    else if (a->result->shape == PROTO_SHAPE_refused)
-        x->ctx->stats.refused_budget++;
     exchange_refuse(x);
 }
 
 static void on_reserved(void *arg, const struct link_answer *a)
 {
     struct edge_exchange *x = arg;
+    metrics_histogram_add(&x->ctx->metrics->reserve, exchange_now_us() - x->asked_us);
     if (a->outcome != LINK_ANSWERED || a->result == NULL) {
         if (a->outcome == LINK_UNKNOWN)
             forestall(x);
@@ -214,7 +212,8 @@ static void on_reserved(void *arg, const struct link_answer *a)
     x->held = true;
     x->org = r->org;
     x->index = a->index;
-    x->ctx->stats.reserved++;
+    edge_metrics_hold(x->ctx->metrics, EDGE_HOLD_RESERVED);
+    edge_metrics_add(&x->ctx->metrics->held_nanos, (uint64_t)x->amount_nanos);
     if (r->price_version != x->price_version)
         edge_prices_refresh(x->ctx->prices);
     if (x->client_gone)
@@ -230,6 +229,7 @@ static void reserve(struct edge_exchange *x)
     link_random(x->token.b, sizeof x->token.b);
     x->price_version = edge_prices_version(x->ctx->prices);
     c.head.id = x->hold;
+    x->asked_us = exchange_now_us();
     c.head.cred = x->cred;
     c.head.ip = (struct proto_str){(const char *)x->ip, x->ip_len};
     int64_t ttl_ms = x->route->provider->request_timeout_ms + EDGE_HOLD_MARGIN_MS;

@@ -106,9 +106,22 @@ static void end_stream(struct edge_exchange *x, struct facts *f)
     edge_http_end(x->req, f->h, f->n);
 }
 
+static void count(const struct edge_exchange *x)
+{
+    struct edge_metrics *m = x->ctx->metrics;
+    bool relayed = x->finish == FINISH_ANSWER && x->status >= 400;
+    if (x->finish == FINISH_ERROR)
+        edge_metrics_answer(m, x->error.status, x->error.type, x->error.code);
+    else if (x->finish == FINISH_BROKEN)
+        edge_metrics_answer(m, x->status, x->error.type, x->error.code);
+    else
+        edge_metrics_answer(m, x->status, relayed ? "provider_error" : NULL, "relayed");
+}
+
 void exchange_answer(struct edge_exchange *x)
 {
     struct facts f;
+    count(x);
     collect(x, &f);
     switch (x->finish) {
     case FINISH_ERROR:

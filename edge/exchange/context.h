@@ -8,15 +8,12 @@
 #include "edge/config.h"
 #include "edge/exchange/prices.h"
 #include "edge/exchange/settlement.h"
+#include "edge/metrics.h"
 #include "edge/upstream/upstream.h"
 
 #include <sys/queue.h>
 
 struct edge_exchange;
-
-struct edge_stats {
-    uint64_t requests, reserved, settled, released, refused_credit, refused_budget, failed;
-};
 
 struct edge_context {
     const struct edge_config *config;
@@ -27,7 +24,7 @@ struct edge_context {
     struct edge_settlements *settlements;
     TAILQ_HEAD(edge_exchange_list, edge_exchange) exchanges;
     unsigned n_exchanges;
-    struct edge_stats stats;
+    struct edge_metrics *metrics;
 };
 
 #endif

@@ -78,11 +78,15 @@ void edge_exchange_start(struct edge_context *ctx, struct edge_http_request *req
     base_buf_init(&x->answer, EDGE_ANSWER_MAX);
     TAILQ_INSERT_TAIL(&ctx->exchanges, x, entry);
     ctx->n_exchanges++;
-    ctx->stats.requests++;
     edge_http_request_set_user(req, x);
     note_ip(x);
     exchange_move(x, EX_AUTHENTICATE);
     exchange_authenticate(x);
+}
+
+uint64_t exchange_now_us(void)
+{
+    return uv_hrtime() / 1000;
 }
 
 static void log_request(const struct edge_exchange *x)
@@ -107,6 +111,7 @@ void exchange_free(struct edge_exchange *x)
 {
     CHECK(x->state == EX_DONE && x->up == NULL && x->settlement == NULL);
     log_request(x);
+    metrics_histogram_add(&x->ctx->metrics->request, (uv_now(x->ctx->loop) - x->started_ms) * 1000);
     edge_prices_unwait(x->ctx->prices, &x->waiter);
     TAILQ_REMOVE(&x->ctx->exchanges, x, entry);
     x->ctx->n_exchanges--;
@@ -128,10 +133,29 @@ void exchange_refuse(struct edge_exchange *x)
     exchange_free(x);
 }
 
+static enum edge_call_end call_end(const struct edge_exchange *x)
+{
+    switch (x->up->end) {
+    case UPSTREAM_COMPLETE:
+        return EDGE_CALL_ANSWERED;
+    case UPSTREAM_NOT_SENT:
+        return EDGE_CALL_NOT_SENT;
+    case UPSTREAM_UNKNOWN:
+        return x->up->timed_out     ? EDGE_CALL_TIMED_OUT
+               : x->up->status != 0 ? EDGE_CALL_BROKEN
+                                    : EDGE_CALL_UNKNOWN;
+    default: /* only the end of its connection may be missing */
+        return x->meter.done ? EDGE_CALL_ANSWERED : EDGE_CALL_STOPPED;
+    }
+}
+
 void exchange_stop_call(struct edge_exchange *x)
 {
-    if (x->up != NULL)
-        upstream_free(x->up);
+    if (x->up == NULL)
+        return;
+    edge_metrics_call(x->ctx->metrics, x->ctx->config, x->route->provider, call_end(x),
+                      exchange_now_us() - x->asked_us);
+    upstream_free(x->up);
     x->up = NULL;
 }
 

@@ -51,6 +51,7 @@ struct edge_exchange {
     enum exchange_finish finish;
     bool client_gone;
     uint64_t started_ms;
+    uint64_t asked_us; /* uv_hrtime: when the ledger, or the provider, was asked */
     struct edge_error error;
     /* who and what */
     struct proto_hash cred;
@@ -101,6 +102,7 @@ void exchange_move(struct edge_exchange *x, enum exchange_state next);
 void exchange_refuse(struct edge_exchange *x);
 void exchange_free(struct edge_exchange *x);
 void exchange_stop_call(struct edge_exchange *x);
+uint64_t exchange_now_us(void); /* monotonic */
 
 /* admit.c */
 void exchange_authenticate(struct edge_exchange *x);

@@ -27,7 +27,6 @@ static void fail(struct edge_exchange *x)
                        "The call to the provider failed (%s).", up->why);
     base_log_seldom(BASE_LOG_WARN, "provider_call_failed", x->route->provider->name,
                     BASE_S("why", up->why), BASE_I("sent", up->end == UPSTREAM_UNKNOWN), NULL);
-    x->ctx->stats.failed++;
 }
 
 void exchange_stop(struct edge_exchange *x)
@@ -79,6 +78,7 @@ void exchange_forward(struct edge_exchange *x)
     char lines[PASSED_FIELDS][FIELD_BYTES_MAX];
     size_t n = 0;
     exchange_move(x, EX_FORWARD);
+    x->asked_us = exchange_now_us();
     for (size_t i = 0; i < PASSED_FIELDS; i++) {
         const char *value = edge_http_request_header(x->req, passed_fields[i]);
         if (value == NULL || strlen(value) > FIELD_BYTES_MAX - 64)

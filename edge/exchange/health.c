@@ -9,6 +9,7 @@ void edge_health_serve(struct edge_context *ctx, struct edge_http_request *req, 
     static const struct edge_http_header json[] = {{"content-type", "application/json"},
                                                    {"cache-control", "no-store"}};
     if (!ready) {
+        edge_metrics_answer(ctx->metrics, 200, NULL, NULL);
         edge_http_reply(req, 200, json, 2, "{\"status\":\"ok\"}\n", 16);
         return;
     }
@@ -21,5 +22,6 @@ void edge_health_serve(struct edge_context *ctx, struct edge_http_request *req, 
     proto_text_put(&t, ledger ? "true,\"price_version\":" : "false,\"price_version\":");
     proto_text_uint(&t, version);
     proto_text_put(&t, "}\n");
+    edge_metrics_answer(ctx->metrics, ledger && version > 0 ? 200 : 503, NULL, NULL);
     edge_http_reply(req, ledger && version > 0 ? 200 : 503, json, 2, body, t.n);
 }

@@ -18,8 +18,10 @@ struct listing {
     char id[PROTO_NAME_MAX + 1];
 };
 
-static void refuse(struct edge_http_request *req, const struct edge_error *error)
+static void refuse(struct edge_context *ctx, struct edge_http_request *req,
+                   const struct edge_error *error)
 {
+    edge_metrics_answer(ctx->metrics, error->status, error->type, error->code);
     char body[EDGE_ERROR_BODY];
     const struct edge_http_header headers[] = {
         {"content-type", "application/json"},
@@ -81,8 +83,10 @@ static void put_model(struct proto_text *t, const char *model, const struct edge
     proto_text_put(t, "}");
 }
 
-static void answer(struct edge_http_request *req, const struct proto_text *t)
+static void answer(struct edge_context *ctx, struct edge_http_request *req,
+                   const struct proto_text *t)
 {
+    edge_metrics_answer(ctx->metrics, 200, NULL, NULL);
     const struct edge_http_header headers[] = {{"content-type", "application/json"}};
     edge_http_reply(req, 200, headers, 1, t->base, t->n);
 }
@@ -97,13 +101,13 @@ static void answer_one(const struct listing *l, const struct proto_identity *who
         edge_error_set(&error, 404, "invalid_request_error", "model_not_found",
                        "The model '%s' does not exist here, or this key may not use it.", l->id);
         error.param = "model";
-        refuse(l->req, &error);
+        refuse(l->ctx, l->req, &error);
         return;
     }
     char body[ENTRY_BYTES];
     struct proto_text t = proto_text_over(body, sizeof body);
     put_model(&t, l->id, route);
-    answer(l->req, &t);
+    answer(l->ctx, l->req, &t);
 }
 
 /* Adds an entry; one that finds no memory is left out. */
@@ -133,6 +137,7 @@ static void answer_list(const struct listing *l, const struct proto_identity *wh
     for (uint32_t i = 0; any != NULL && (price = edge_prices_at(l->ctx->prices, i)) != NULL; i++)
         if (edge_config_route(config, price->model) == any && may_use(who, any, price->model))
             list_model(&models, price->model, any);
+    edge_metrics_answer(l->ctx->metrics, 200, NULL, NULL);
     edge_http_begin(l->req, 200, json, 1, EDGE_HTTP_LENGTH_UNKNOWN, NULL);
     edge_http_write(l->req, "{\"object\":\"list\",\"data\":[", 25);
     if (base_buf_len(&models) > 0)
@@ -162,7 +167,7 @@ static void on_identity(void *arg, const struct link_answer *a)
             edge_error_of_ledger(&error, LINK_REFUSED);
     }
     if (!known)
-        refuse(l->req, &error);
+        refuse(l->ctx, l->req, &error);
     else if (l->one)
         answer_one(l, &who);
     else
@@ -176,7 +181,7 @@ void edge_models_serve(struct edge_context *ctx, struct edge_http_request *req, 
     struct proto_hash cred;
     char public_part[PROTO_PUBLIC_MAX + 1];
     if (!edge_auth_read(req, &cred, public_part, &error)) {
-        refuse(req, &error);
+        refuse(ctx, req, &error);
         return;
     }
     struct listing *l = calloc(1, sizeof *l);
@@ -189,12 +194,12 @@ void edge_models_serve(struct edge_context *ctx, struct edge_http_request *req, 
     if (id != NULL && !decode(id, l->id)) {
         edge_error_set(&error, 404, "invalid_request_error", "model_not_found",
                        "That is no model's name.");
-        refuse(req, &error);
+        refuse(ctx, req, &error);
         free(l);
     } else if (link_client_query(ctx->link, &query, true, EDGE_MODELS_WAIT_MS, on_identity, l) <
                0) {
         edge_error_of_ledger(&error, LINK_UNAVAILABLE);
-        refuse(req, &error);
+        refuse(ctx, req, &error);
         free(l);
     }
 }

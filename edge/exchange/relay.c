@@ -55,6 +55,8 @@ void exchange_relay_begin(struct edge_exchange *x)
 {
     const char *type = upstream_field(x->up, "content-type");
     x->status = x->up->status;
+    edge_metrics_first_byte(x->ctx->metrics, x->ctx->config, x->route->provider,
+                            exchange_now_us() - x->asked_us);
     copy_field(x, "content-type", x->content_type, sizeof x->content_type);
     copy_field(x, "x-request-id", x->request_id, sizeof x->request_id);
     copy_field(x, "retry-after", x->retry_after, sizeof x->retry_after);
@@ -72,7 +74,6 @@ static void fail(struct edge_exchange *x, const char *code, const char *message)
 {
     edge_error_set(&x->error, 502, "provider_error", code, "%s", message);
     base_log_seldom(BASE_LOG_WARN, code, x->route->provider->name, NULL);
-    x->ctx->stats.failed++;
 }
 
 /* False: the exchange was stopped, and may be gone. */

@@ -10,8 +10,10 @@
 static const struct edge_api *const apis[] = {&edge_api_chat, &edge_api_completions,
                                               &edge_api_embeddings};
 
-static void refuse(struct edge_http_request *req, const struct edge_error *error, const char *allow)
+static void refuse(struct edge_context *ctx, struct edge_http_request *req,
+                   const struct edge_error *error, const char *allow)
 {
+    edge_metrics_answer(ctx->metrics, error->status, error->type, error->code);
     char body[EDGE_ERROR_BODY];
     const struct edge_http_header headers[] = {{"content-type", "application/json"},
                                                {"allow", allow}};
@@ -20,7 +22,7 @@ static void refuse(struct edge_http_request *req, const struct edge_error *error
 }
 
 /* True: the method fits. Else the request is answered with 405. */
-static bool method_is(struct edge_http_request *req, bool post)
+static bool method_is(struct edge_context *ctx, struct edge_http_request *req, bool post)
 {
     enum edge_http_method method = edge_http_request_method(req);
     if (post ? method == EDGE_HTTP_POST : method == EDGE_HTTP_GET || method == EDGE_HTTP_HEAD)
@@ -28,7 +30,7 @@ static bool method_is(struct edge_http_request *req, bool post)
     struct edge_error error;
     edge_error_set(&error, 405, "invalid_request_error", "method_not_allowed",
                    "Not allowed method %s for this path.", edge_http_request_method_name(req));
-    refuse(req, &error, post ? "POST" : "GET, HEAD");
+    refuse(ctx, req, &error, post ? "POST" : "GET, HEAD");
     return false;
 }
 
@@ -37,24 +39,24 @@ void edge_router_serve(struct edge_context *ctx, struct edge_http_request *req)
     const char *path = edge_http_request_path(req);
     for (size_t i = 0; i < sizeof apis / sizeof *apis; i++) {
         if (strcmp(path, apis[i]->path) == 0) {
-            if (method_is(req, true))
+            if (method_is(ctx, req, true))
                 edge_exchange_start(ctx, req, apis[i]);
             return;
         }
     }
     bool one_model = strncmp(path, "/v1/models/", 11) == 0 && path[11] != '\0';
     if (one_model || strcmp(path, "/v1/models") == 0) {
-        if (method_is(req, false))
+        if (method_is(ctx, req, false))
             edge_models_serve(ctx, req, one_model ? path + 11 : NULL);
     } else if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0) {
-        if (method_is(req, false))
+        if (method_is(ctx, req, false))
             edge_health_serve(ctx, req, path[1] == 'r');
     } else {
         struct edge_error error;
         edge_error_set(&error, 404, "invalid_request_error", "unknown_url",
                        "Unknown request URL: %s %.256s. Paths start with /v1/.",
                        edge_http_request_method_name(req), path);
-        refuse(req, &error, NULL);
+        refuse(ctx, req, &error, NULL);
     }
 }
 

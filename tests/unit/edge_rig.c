@@ -2,6 +2,7 @@
 #include "edge_rig.h"
 
 #include "edge/http/tls.h"
+#include "edge/metrics.h"
 #include "proto/base/check.h"
 
 #include <arpa/inet.h>
@@ -132,7 +133,8 @@ void rig_open(struct rig *rig, const char *extra_config)
     write_config(rig, extra_config);
     snprintf(path, sizeof path, "%s/edge.conf", rig->folder);
     if (edge_config_load(&rig->config, path, error) < 0 ||
-        edge_worker_new(&rig->worker, rig->config, NULL, 0, error) < 0) {
+        (rig->metrics = edge_metrics_new(rig->config)) == NULL ||
+        edge_worker_new(&rig->worker, rig->config, NULL, rig->metrics, 0, error) < 0) {
         fprintf(stderr, "%s\n", error);
         abort();
     }
@@ -155,6 +157,7 @@ void rig_close(struct rig *rig)
     char command[128];
     if (rig->worker != NULL)
         rig_drain(rig);
+    edge_metrics_free(rig->metrics);
     edge_config_free(rig->config);
     kill(rig->mock, SIGKILL);
     waitpid(rig->mock, NULL, 0);

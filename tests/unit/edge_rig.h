@@ -18,6 +18,7 @@ struct rig {
     unsigned mock_port, edge_port, dead_port;
     struct edge_config *config;
     struct edge_worker *worker;
+    struct edge_metrics *metrics;
     char key[PROTO_KEY_TEXT_LEN + 1];
     uint32_t key_number;
     long bytes_a_second; /* how fast the client reads; 0: at once */
