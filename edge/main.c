@@ -6,8 +6,8 @@
 #include "edge/metrics.h"
 #include "edge/worker.h"
 #include "proto/base/log.h"
-#include "proto/link/tls.h"
 #include "proto/metrics/port.h"
+#include "proto/net/tls.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -197,14 +197,14 @@ static int serve(struct edge *edge)
 /* --check: the configuration is good; the files that it names, too? */
 static int check_files(const struct edge_config *config, const char *path)
 {
-    const struct link_tls_files ledger = {config->ledger.ca_file, config->ledger.cert_file};
+    const struct net_tls_files ledger = {config->ledger.ca_file, config->ledger.cert_file};
     struct edge_http_tls *web = NULL;
     char error[BASE_CONF_ERROR], why[256];
     const char *cause = NULL;
     if (config->tls_cert != NULL &&
         edge_http_tls_new(&web, config->tls_cert, config->tls_key, error, sizeof error) < 0)
         cause = error;
-    else if (link_tls_check(&ledger, why) < 0)
+    else if (net_tls_check(&ledger, why) < 0)
         cause = why;
     edge_http_tls_free(web);
     if (cause != NULL) {

@@ -15,13 +15,11 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { TICK_MS = EDGE_SWEEP_MS, SETTLE_GRACE_MS = 5000, CLOSE_LIMIT_S = 5 };
+enum { TICK_MS = EDGE_SWEEP_MS, SETTLE_GRACE_MS = 5000 };
 
 enum phase { PHASE_SERVE, PHASE_DRAIN, PHASE_SETTLE, PHASE_CLOSE };
 
@@ -31,9 +29,7 @@ struct edge_worker {
     const struct edge_config *config;
     struct edge_http_server *server;
     struct edge_context ctx;
-    uv_async_t wake; /* the ledger client has something to run */
     uv_async_t stop;
-    uv_timer_t link_timer; /* when the client wants to run next */
     uv_timer_t tick;
     atomic_uint stops; /* calls of edge_worker_drain */
     enum phase phase;
@@ -41,35 +37,6 @@ struct edge_worker {
     bool drained;
     unsigned abandoned;
 };
-
-static void run_link(struct edge_worker *w);
-
-static void on_link_timer(uv_timer_t *timer)
-{
-    run_link(timer->data);
-}
-
-static void run_link(struct edge_worker *w)
-{
-    if (w->ctx.link == NULL)
-        return;
-    int next_ms = link_client_run(w->ctx.link);
-    if (next_ms < 0)
-        uv_timer_stop(&w->link_timer);
-    else
-        uv_timer_start(&w->link_timer, on_link_timer, (uint64_t)next_ms, 0);
-}
-
-static void on_wake(uv_async_t *async)
-{
-    run_link(async->data);
-}
-
-static void wake(void *arg) /* any thread */
-{
-    struct edge_worker *w = arg;
-    uv_async_send(&w->wake);
-}
 
 /* ---- the HTTP server's callbacks ---- */
 
@@ -109,36 +76,11 @@ static void enter(struct edge_worker *w, enum phase phase, int64_t limit_ms)
     w->phase_until_ms = uv_now(&w->loop) + (uint64_t)limit_ms;
 }
 
-/* NNG 1.5 may wait for ever to close a connection whose peer was killed in its handshake. When the
- * last worker is at that, all is settled that will be, and the process may end without. */
-static atomic_uint serving; /* workers that have not come to their close */
-static atomic_uint freeing; /* workers inside link_client_free */
-static volatile sig_atomic_t late_exit;
-
-static void on_late(int signal)
-{
-    (void)signal;
-    _exit(late_exit);
-}
-
-static void free_link(struct edge_worker *w)
-{
-    const struct sigaction late = {.sa_handler = on_late};
-    atomic_fetch_add(&freeing, 1);
-    if (edge_settlements_count(w->ctx.settlements) > 0)
-        late_exit = EDGE_EXIT_ABANDONED;
-    if (atomic_fetch_sub(&serving, 1) == 1 && sigaction(SIGALRM, &late, NULL) == 0)
-        (void)alarm(CLOSE_LIMIT_S);
-    link_client_free(w->ctx.link); /* completes what waits, as unknown: reserves leave a release */
-    if (atomic_fetch_sub(&freeing, 1) == 1)
-        (void)alarm(0);
-}
-
 static void close_all(struct edge_worker *w)
 {
     enter(w, PHASE_CLOSE, 0);
     edge_settlements_stop(w->ctx.settlements);
-    free_link(w);
+    link_client_free(w->ctx.link); /* completes what waits, as unknown: reserves leave a release */
     w->ctx.link = NULL;
     w->abandoned = edge_settlements_count(w->ctx.settlements);
     edge_settlements_close(w->ctx.settlements, NULL, NULL);
@@ -146,9 +88,7 @@ static void close_all(struct edge_worker *w)
     CHECK(TAILQ_EMPTY(&w->ctx.exchanges));
     upstream_close(w->ctx.upstream, NULL, NULL);
     edge_prices_close(w->ctx.prices, NULL, NULL);
-    uv_close((uv_handle_t *)&w->wake, NULL);
     uv_close((uv_handle_t *)&w->stop, NULL);
-    uv_close((uv_handle_t *)&w->link_timer, NULL);
     uv_close((uv_handle_t *)&w->tick, NULL);
 }
 
@@ -246,8 +186,7 @@ static int open_services(struct edge_worker *w, char *error)
 {
     struct link_config link = w->config->link;
     struct edge_context *ctx = &w->ctx;
-    link.wake = wake;
-    link.wake_ctx = w;
+    link.loop = &w->loop;
     int rc = link_client_new(&ctx->link, &link, error);
     if (rc < 0)
         return rc;
@@ -276,13 +215,10 @@ int edge_worker_new(struct edge_worker **out, const struct edge_config *config,
     w->ctx.config = config;
     w->ctx.loop = &w->loop;
     TAILQ_INIT(&w->ctx.exchanges);
-    uv_async_init(&w->loop, &w->wake, on_wake);
     uv_async_init(&w->loop, &w->stop, on_stop);
-    uv_timer_init(&w->loop, &w->link_timer);
     uv_timer_init(&w->loop, &w->tick);
-    w->wake.data = w->stop.data = w->link_timer.data = w->tick.data = w;
+    w->stop.data = w->tick.data = w;
     uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
-    uv_timer_start(&w->link_timer, on_link_timer, 0, 0);
     /* A failure here ends the process: main reports it and exits, so nothing is unwound. */
     int rc = open_services(w, error);
     if (rc == 0)
@@ -306,10 +242,7 @@ static void run(void *arg)
 
 int edge_worker_start(struct edge_worker *w)
 {
-    int rv = uv_thread_create(&w->thread, run, w);
-    if (rv == 0)
-        atomic_fetch_add(&serving, 1);
-    return rv;
+    return uv_thread_create(&w->thread, run, w);
 }
 
 unsigned edge_worker_join(struct edge_worker *w)

@@ -8,10 +8,11 @@ static void on_event(struct node_host *h, const struct inbox_event *e)
 {
     struct node *n = &h->node;
     const struct pump_now now = node_clock_now();
+    const struct net_frame *f = e->p;
     switch (e->kind) {
     case INBOX_PEER:
-        node_on_message(n, now, nng_msg_body(e->p), nng_msg_len(e->p));
-        nng_msg_free(e->p);
+        node_on_message(n, now, f->bytes, f->len);
+        net_frame_free(e->p);
         break;
     case INBOX_GONE:
         node_on_gone(n, now, e->a);
@@ -35,7 +36,7 @@ static void on_event(struct node_host *h, const struct inbox_event *e)
 static void discard(struct node_host *h, const struct inbox_event *e)
 {
     if (e->kind == INBOX_PEER)
-        nng_msg_free(e->p);
+        net_frame_free(e->p);
     else if (e->kind == INBOX_REQUEST)
         node_reply(&h->node, e->p, PROTO_REPLY_unavailable, "the node is stopping");
     else if (e->kind == INBOX_CHECKPOINT)
@@ -62,10 +63,6 @@ void node_host_loop(struct node_host *h)
         look_for_fatal(h);
         if (!n->failed)
             node_timers(n, node_clock_now());
-        if (h->peers)
-            peers_tend(h->peers);
-        if (h->port)
-            serve_port_tend(h->port);
         node_propose(n);
     }
 }

@@ -3,7 +3,7 @@
  */
 #include "ledger/node.h"
 #include "proto/base/log.h"
-#include "proto/link/tls.h"
+#include "proto/net/tls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -74,10 +74,10 @@ static void mask_signals(void)
 
 static enum node_exit check(const struct node_config *config, const char *path)
 {
-    const struct link_tls_files peer = {config->peer_ca, config->peer_cert};
-    const struct link_tls_files client = {config->client_ca, config->client_cert};
+    const struct net_tls_files peer = {config->peer_ca, config->peer_cert};
+    const struct net_tls_files client = {config->client_ca, config->client_cert};
     char error[256];
-    if (link_tls_check(&peer, error) != 0 || link_tls_check(&client, error) != 0) {
+    if (net_tls_check(&peer, error) != 0 || net_tls_check(&client, error) != 0) {
         (void)fprintf(stderr, "holdfast-ledger: %s: [tls] %s\n", path, error);
         return NODE_EXIT_USAGE;
     }

@@ -41,10 +41,10 @@ static bool on_request(void *ctx, struct serve_request *r)
     return inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_REQUEST, .p = r});
 }
 
-static bool on_peer_message(void *ctx, nng_msg *m)
+static bool on_peer_message(void *ctx, struct net_frame *f)
 {
     struct node_host *h = ctx;
-    return inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_PEER, .p = m});
+    return inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_PEER, .p = f});
 }
 
 static void on_peer_gone(void *ctx, uint64_t id)
@@ -141,6 +141,9 @@ static int open_threads(struct node_host *h)
     if (log_thread_start(&h->log, h->dir.log, &log) != 0 ||
         checkpoint_thread_start(&h->checkpointer, h->dir.state, &checkpoints) != 0)
         return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
+    h->net = net_thread_start("net");
+    if (!h->net)
+        return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
     return 0;
 }
 
@@ -159,7 +162,7 @@ static int open_peers(struct node_host *h)
             config.peers[config.n_peers++] = (struct peers_peer){
                 .id = node->id, .address = node->peer, .server_name = node->peer_name};
     }
-    if (peers_open(&h->peers, &config, error) != 0)
+    if (peers_open(&h->peers, h->net, &config, error) != 0)
         return node_fail(&h->node, NODE_EXIT_USAGE, "peers", error);
     return 0;
 }
@@ -172,10 +175,10 @@ static int open_port(struct node_host *h)
         .group = h->node.config->cluster.group,
         .address = h->node.config->client_listen,
         .tls = {.ca_file = h->node.config->client_ca, .cert_file = h->node.config->client_cert},
-        .contexts = h->node.config->in_flight,
+        .in_flight = h->node.config->in_flight,
         .ctx = h,
         .on_request = on_request};
-    if (serve_port_open(&h->port, &config, error) != 0)
+    if (serve_port_open(&h->port, h->net, &config, error) != 0)
         return node_fail(&h->node, NODE_EXIT_USAGE, "client port", error);
     return 0;
 }
@@ -248,36 +251,16 @@ static void say_ready(const struct node_config *config)
              BASE_S("peer", config->peer_listen), BASE_S("client", config->client_listen), NULL);
 }
 
-enum { CLOSE_LIMIT_S = 5 };
-static volatile sig_atomic_t late_exit;
-
-static void on_late(int signal)
-{
-    (void)signal;
-    _exit(late_exit);
-}
-
-/* NNG 1.5 may wait for ever to close a connection whose peer was killed in its handshake. All that
- * must be on disk is there by now, so the process then ends without. */
-static void limit_close(enum node_exit exit)
-{
-    const struct sigaction late = {.sa_handler = on_late};
-    late_exit = exit;
-    if (sigaction(SIGALRM, &late, NULL) == 0)
-        (void)alarm(CLOSE_LIMIT_S);
-}
-
-/* The log thread first: what it writes belongs to the pump. The inbox outlives every poster but the
- * signal thread, so it is never freed: the process ends right after. */
+/* The net thread first: after it nobody asks. Then the log thread: what it writes belongs to the
+ * pump. The inbox outlives every poster but the signal thread, so it is never freed: the process
+ * ends right after. */
 static void close_node(struct node_host *h)
 {
-    if (h->port)
-        serve_port_stop(h->port);
     if (h->inbox && h->node.machine)
         node_host_finish(h);
-    limit_close(h->node.exit);
-    serve_port_close(h->port);
-    peers_close(h->peers);
+    net_thread_stop(h->net);
+    serve_port_free(h->port);
+    peers_free(h->peers);
     if (h->log)
         log_thread_stop(h->log);
     if (h->checkpointer)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The process around the deciding part: node.c (open, close), loop.c (the loop thread), node_io.c
- * (effects by threads, LMDB and NNG).
+ * (effects by threads, LMDB and sockets).
  */
 #ifndef HOLDFAST_LEDGER_NODE_HOST_H
 #define HOLDFAST_LEDGER_NODE_HOST_H
@@ -22,6 +22,7 @@ struct node_host {
     struct log_page page; /* of read_entries */
     struct log_thread *log;
     struct checkpoint_thread *checkpointer;
+    struct net_thread *net;
     struct peers *peers;
     struct serve_port *port;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Effects of the deciding part: the log and checkpoint threads, LMDB, NNG. Loop thread.
+ * Effects of the deciding part: the log and checkpoint threads, LMDB, the net thread. Loop thread.
  */
 #include "ledger/node_host.h"
 
@@ -71,10 +71,10 @@ static int refresh(void *ctx)
     return state_reader_refresh(&h->reader);
 }
 
-static void reply(void *ctx, struct serve_request *r, nng_msg *m)
+static void reply(void *ctx, struct serve_request *r, struct net_frame *f)
 {
     (void)ctx;
-    serve_port_answer(r, m);
+    serve_port_answer(r, f);
 }
 
 static void random_bytes(void *ctx, void *p, size_t n)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a node's deciding part asks of the process around it. ledger/node_io.c answers with threads,
- * LMDB and NNG; the simulator with a simulated disk, network and clock. Nothing here may call back
- * into the node.
+ * LMDB and sockets; the simulator with a simulated disk, network and clock. Nothing here may call
+ * back into the node.
  *
  * Completion: append by one node_on_persisted per call, in order; write_checkpoint by one
  * node_on_checkpoint. Both only once the bytes would survive a power loss: everything that the node
@@ -37,7 +37,7 @@ struct node_io {
                 state_visit *visit, void *arg);
     int (*refresh)(void *ctx);
     /* Ends the request with this reply (NULL: no memory for one) and frees both. */
-    void (*reply)(void *ctx, struct serve_request *r, nng_msg *reply);
+    void (*reply)(void *ctx, struct serve_request *r, struct net_frame *reply);
     /* Unpredictable bytes. */
     void (*random)(void *ctx, void *p, size_t n);
 };

@@ -9,44 +9,45 @@ enum {
     STATUS_MAX = 8192,
 };
 
-static nng_msg *begin(const struct proto_reply_head *head, uint32_t items, size_t room,
-                      struct proto_writer *w)
+static struct net_frame *begin(const struct proto_reply_head *head, uint32_t items, size_t room,
+                               struct proto_writer *w)
 {
-    nng_msg *m;
     size_t cap = REPLY_HEAD_MAX + room;
     struct proto_reply_head h = *head;
+    struct net_frame *f = net_frame_new(cap);
     h.version = PROTO_FRAME_VERSION;
-    if (nng_msg_alloc(&m, cap) != 0)
+    if (!f)
         return NULL;
-    *w = proto_writer_over(nng_msg_body(m), cap);
+    *w = proto_writer_over(f->bytes, cap);
     proto_reply_begin(w, &h, items);
-    return m;
+    return f;
 }
 
-static nng_msg *end(nng_msg *m, const struct proto_writer *w)
+static struct net_frame *end(struct net_frame *f, const struct proto_writer *w)
 {
-    if (m && w->full) {
+    if (f && w->full) {
         base_log(BASE_LOG_ERROR, "reply does not fit", NULL);
-        nng_msg_free(m);
-        m = NULL;
+        net_frame_free(f);
+        return NULL;
     }
-    if (m)
-        (void)nng_msg_chop(m, w->cap - w->n);
-    return m;
+    if (f)
+        f->len = (uint32_t)w->n;
+    return f;
 }
 
-nng_msg *serve_reply(const struct proto_reply_head *head)
+struct net_frame *serve_reply(const struct proto_reply_head *head)
 {
     struct proto_writer w = {0};
-    nng_msg *m = begin(head, 0, 0, &w);
-    return end(m, &w);
+    struct net_frame *f = begin(head, 0, 0, &w);
+    return end(f, &w);
 }
 
-nng_msg *serve_reply_commands(const struct serve_request *r, const struct proto_reply_head *head)
+struct net_frame *serve_reply_commands(const struct serve_request *r,
+                                       const struct proto_reply_head *head)
 {
     struct proto_writer w = {0};
-    nng_msg *m = begin(head, r->n, r->results_n + (size_t)r->n * REPLY_ITEM_MAX, &w);
-    for (unsigned i = 0; m && i < r->n; i++) {
+    struct net_frame *f = begin(head, r->n, r->results_n + (size_t)r->n * REPLY_ITEM_MAX, &w);
+    for (unsigned i = 0; f && i < r->n; i++) {
         const struct serve_command *c = &r->commands[i];
         const struct proto_reply_item item = {
             .index = c->index,
@@ -55,24 +56,25 @@ nng_msg *serve_reply_commands(const struct serve_request *r, const struct proto_
             .result = {(const char *)r->results + c->result, c->result_n}};
         proto_reply_item_put(&w, &item);
     }
-    return end(m, &w);
+    return end(f, &w);
 }
 
-nng_msg *serve_reply_query(const struct proto_reply_head *head, const void *answer, size_t n)
+struct net_frame *serve_reply_query(const struct proto_reply_head *head, const void *answer,
+                                    size_t n)
 {
     struct proto_writer w = {0};
-    nng_msg *m = begin(head, 1, n + REPLY_ITEM_MAX, &w);
-    if (m)
+    struct net_frame *f = begin(head, 1, n + REPLY_ITEM_MAX, &w);
+    if (f)
         proto_put_bin(&w, answer, n);
-    return end(m, &w);
+    return end(f, &w);
 }
 
-nng_msg *serve_reply_status(const struct proto_reply_head *head,
-                            const struct proto_node_status *status)
+struct net_frame *serve_reply_status(const struct proto_reply_head *head,
+                                     const struct proto_node_status *status)
 {
     struct proto_writer w = {0};
-    nng_msg *m = begin(head, 1, STATUS_MAX, &w);
-    if (m)
+    struct net_frame *f = begin(head, 1, STATUS_MAX, &w);
+    if (f)
         proto_node_status_put(&w, status);
-    return end(m, &w);
+    return end(f, &w);
 }

@@ -19,7 +19,7 @@ static struct serve_request *refuse(struct serve_refusal *refusal, enum proto_re
     return NULL;
 }
 
-/* Seals in place: the bytes are the message's own. */
+/* Seals in place: the bytes are the frame's own. */
 static bool open_command(struct serve_command *c, struct proto_str bytes, const char **error)
 {
     struct proto_command_head head;
@@ -94,10 +94,10 @@ static bool count_fits(unsigned kind, uint32_t n)
     }
 }
 
-struct serve_request *serve_request_open(nng_msg *msg, const struct proto_uuid *cluster,
+struct serve_request *serve_request_open(struct net_frame *frame, const struct proto_uuid *cluster,
                                          uint16_t group, struct serve_refusal *refusal)
 {
-    struct proto_reader in = proto_reader_over(nng_msg_body(msg), nng_msg_len(msg));
+    struct proto_reader in = proto_reader_over(frame->bytes, frame->len);
     struct proto_request_head head;
     uint32_t n;
     if (!proto_request_open(&in, &head, &n))
@@ -119,7 +119,7 @@ struct serve_request *serve_request_open(nng_msg *msg, const struct proto_uuid *
         free(r);
         return NULL;
     }
-    r->msg = msg;
+    r->frame = frame;
     return r;
 }
 
@@ -127,8 +127,7 @@ void serve_request_free(struct serve_request *r)
 {
     if (!r)
         return;
-    if (r->msg)
-        nng_msg_free(r->msg);
+    net_frame_free(r->frame);
     free(r->results);
     free(r);
 }

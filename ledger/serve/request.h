@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One request of an edge or a tool, from its arrival at the client port to its reply. Made, checked
- * and sealed on NNG's threads; then the loop's alone until it is answered (port.h), which frees it.
+ * and sealed on the net thread; then the loop's alone until it is answered (port.h), which frees
+ * it.
  */
 #ifndef HOLDFAST_LEDGER_SERVE_REQUEST_H
 #define HOLDFAST_LEDGER_SERVE_REQUEST_H
 
 #include "proto/frame.h"
+#include "proto/net/frame.h"
 
-#include <nng/nng.h>
-
-struct serve_port;
+struct serve_conn;
 struct serve_request;
 
 enum serve_state { SERVE_WAITING, SERVE_PROPOSED, SERVE_EXPIRED, SERVE_ANSWERED };
@@ -17,7 +17,7 @@ enum serve_state { SERVE_WAITING, SERVE_PROPOSED, SERVE_EXPIRED, SERVE_ANSWERED 
 struct serve_command {
     struct serve_command *next; /* in a queue of the loop */
     struct serve_request *request;
-    const uint8_t *p; /* sealed, in the request's message */
+    const uint8_t *p; /* sealed, in the request's frame */
     uint32_t n;
     bool urgent; /* settle and release: before the others */
     enum serve_state state;
@@ -31,17 +31,18 @@ struct serve_command {
 };
 
 struct serve_request {
+    struct net_post post;              /* first: on its way back to the net thread */
     struct serve_request *prev, *next; /* in a list of the loop */
-    struct serve_port *port;
-    unsigned slot; /* of the port */
+    struct serve_conn *from;           /* of the port */
+    struct net_frame *reply;           /* on its way back */
     enum proto_request_kind kind;
     bool stale;
     bool proposed;                  /* at least one command went into an entry */
     unsigned left;                  /* commands without an outcome */
     unsigned expired;               /* commands dropped before they were proposed */
     uint64_t read_index, read_term; /* a query: answered when this entry is applied */
-    nng_msg *msg;
-    struct proto_str query; /* sealed, in msg */
+    struct net_frame *frame;
+    struct proto_str query; /* sealed, in frame */
     uint8_t *results;       /* encoded results, in the order of arrival */
     size_t results_n, results_cap;
     unsigned n;
@@ -54,8 +55,8 @@ struct serve_refusal {
     char detail[PROTO_REASON_MAX];
 };
 
-/* Takes msg on success. NULL: `refusal` says why, msg is the caller's. */
-struct serve_request *serve_request_open(nng_msg *msg, const struct proto_uuid *cluster,
+/* Takes the frame on success. NULL: `refusal` says why, the frame is the caller's. */
+struct serve_request *serve_request_open(struct net_frame *frame, const struct proto_uuid *cluster,
                                          uint16_t group, struct serve_refusal *refusal);
 void serve_request_free(struct serve_request *r);
 

@@ -2,317 +2,117 @@
 #include "proto/link/channel.h"
 
 #include "proto/base/check.h"
-#include "proto/base/log.h"
-#include "proto/link/tls.h"
+#include "proto/net/dialer.h"
 
 #include <errno.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
+
+enum {
+    SLOT_BITS = 8, /* a tag is a slot's number below a count of its requests */
+    QUEUE_MAX = 16 * 1024 * 1024,
+};
 
 struct slot {
-    struct link_channel *channel;
     struct slot *next; /* in the list of arrivals */
-    nng_aio *aio;
-    nng_ctx ctx[LINK_NODES_MAX];
-    bool ctx_open[LINK_NODES_MAX];
+    bool busy, sent;
     unsigned node;
-    bool busy, sent; /* busy: the owner's; sent: of the callbacks while busy */
+    uint32_t count;          /* tells a late reply from the one that is due */
+    struct net_frame *frame; /* waits for a connection */
+    struct net_conn *conn;   /* that it went out on */
+    uint64_t until_ms;
     enum link_fate fate;
-    nng_msg *reply;
+    struct net_frame *reply;
     const char *cause;
     bool timed_out;
 };
 
 struct node_link {
-    nng_socket socket;
-    nng_dialer dialer;
-    bool open, dialing;
-    atomic_bool gone; /* a connection was lost since the last link_channel_tend */
-    const struct link_node *node;
-    atomic_int pipe; /* id of the connection there is; 0: none */
     struct link_channel *channel;
+    struct net_dialer *dialer;
 };
 
 struct link_channel {
+    struct net_loop *loop;
+    struct net_tls *tls;
+    uv_loop_t *uv;
+    uv_idle_t soon;
+    uv_timer_t timer;    /* of the owner */
+    uv_timer_t timeout;  /* of the slot that is due first */
+    uint64_t timeout_ms; /* when; 0: not set */
+    void (*work)(void *ctx);
+    void *ctx;
     struct node_link node[LINK_NODES_MAX];
     unsigned n_nodes;
-    struct link_config config; /* but for the files: */
-    char *ca_file, *cert_file;
     struct slot slot[LINK_SLOTS_MAX];
-    unsigned n_slots;
-    void (*wake)(void *ctx);
-    void *wake_ctx;
-    pthread_mutex_t mutex;
-    pthread_cond_t cond;
     struct slot *first, **end; /* arrivals */
-    bool woken;                /* wake was called and nothing was taken since */
-    bool stopped;
+    unsigned handles;          /* ours, and one for the net loop */
+    bool closed;
 };
+
+/* ---- the owner's turn ---- */
+
+static void on_soon(uv_idle_t *idle)
+{
+    struct link_channel *c = idle->data;
+    (void)uv_idle_stop(idle);
+    c->work(c->ctx);
+}
 
 void link_channel_wake(struct link_channel *c)
 {
-    pthread_mutex_lock(&c->mutex);
-    bool call = !c->woken && !c->stopped;
-    c->woken = true;
-    if (call)
-        pthread_cond_signal(&c->cond);
-    pthread_mutex_unlock(&c->mutex);
-    if (call && c->wake)
-        c->wake(c->wake_ctx);
+    if (!c->closed)
+        (void)uv_idle_start(&c->soon, on_soon);
 }
 
-static void arrive(struct slot *s, enum link_fate fate, nng_msg *reply, int error)
+static void on_timer(uv_timer_t *timer)
 {
-    struct link_channel *c = s->channel;
+    struct link_channel *c = timer->data;
+    c->work(c->ctx);
+}
+
+void link_channel_wake_in(struct link_channel *c, int ms)
+{
+    if (c->closed)
+        return;
+    if (ms < 0)
+        (void)uv_timer_stop(&c->timer);
+    else
+        (void)uv_timer_start(&c->timer, on_timer, (uint64_t)ms, 0);
+}
+
+/* ---- arrivals ---- */
+
+static void arrive(struct link_channel *c, struct slot *s, enum link_fate fate,
+                   struct net_frame *reply, const char *cause)
+{
+    net_frame_free(s->frame);
+    s->frame = NULL;
+    s->busy = false;
     s->fate = fate;
     s->reply = reply;
-    s->cause = error == 0 ? "" : nng_strerror(error);
-    s->timed_out = error == NNG_ETIMEDOUT;
+    s->cause = cause;
     s->next = NULL;
-    pthread_mutex_lock(&c->mutex);
     *c->end = s;
     c->end = &s->next;
-    pthread_mutex_unlock(&c->mutex);
     link_channel_wake(c);
 }
 
-/* Of the send, then of the receive. A send that fails never left: REQ completes it when a pipe took
- * the message, and with an infinite resend time a broken pipe ends the receive at once. */
-static void on_aio(void *arg)
+static void lose(struct link_channel *c, struct slot *s, const char *cause)
 {
-    struct slot *s = arg;
-    int rv = nng_aio_result(s->aio);
-    if (!s->sent) {
-        if (rv != 0) {
-            nng_msg_free(nng_aio_get_msg(s->aio));
-            arrive(s, LINK_FATE_NOT_SENT, NULL, rv);
-            return;
-        }
-        s->sent = true;
-        nng_ctx_recv(s->ctx[s->node], s->aio);
-        return;
-    }
-    if (rv != 0)
-        arrive(s, LINK_FATE_LOST, NULL, rv);
-    else
-        arrive(s, LINK_FATE_REPLY, nng_aio_get_msg(s->aio), 0);
-}
-
-static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
-{
-    struct node_link *n = arg;
-    int id = nng_pipe_id(pipe);
-    if (event == NNG_PIPE_EV_ADD_POST)
-        atomic_store(&n->pipe, id);
-    else if (atomic_compare_exchange_strong(&n->pipe, &id, 0))
-        atomic_store(&n->gone, true);
-    link_channel_wake(n->channel);
-}
-
-static int fail(char error[256], const struct link_node *node, const char *what, int rv)
-{
-    (void)snprintf(error, 256, "node %u at %s: %s: %s", (unsigned)node->id, node->address, what,
-                   nng_strerror(rv));
-    return rv == NNG_ENOMEM ? -ENOMEM : -EINVAL;
-}
-
-/* inproc:// never leaves this process, so it goes without TLS; anything else is host:port. */
-static int dial(struct node_link *n, char error[256])
-{
-    const struct link_node *node = n->node;
-    char url[PROTO_NAME_MAX + 16];
-    bool inproc = strncmp(node->address, "inproc://", 9) == 0;
-    (void)snprintf(url, sizeof url, "%s%s", inproc ? "" : "tls+tcp://", node->address);
-    int rv = nng_dialer_create(&n->dialer, n->socket, url);
-    if (rv != 0)
-        return fail(error, node, "dialer", rv);
-    n->dialing = true;
-    if (!inproc) {
-        const struct link_tls_files files = {.ca_file = n->channel->ca_file,
-                                             .cert_file = n->channel->cert_file};
-        rv = link_tls_dialer(n->dialer, &files, node->server_name, error);
-        if (rv != 0)
-            return rv;
-    }
-    if ((rv = nng_dialer_set_ms(n->dialer, NNG_OPT_RECONNMINT, LINK_RECONNECT_MIN_MS)) != 0 ||
-        (rv = nng_dialer_set_ms(n->dialer, NNG_OPT_RECONNMAXT, LINK_RECONNECT_MAX_MS)) != 0 ||
-        (rv = nng_dialer_start(n->dialer, NNG_FLAG_NONBLOCK)) != 0)
-        return fail(error, node, "dial", rv);
-    return 0;
-}
-
-void link_channel_redial(struct link_channel *c, unsigned node)
-{
-    struct node_link *n = &c->node[node];
-    char error[256];
-    if (n->dialing)
-        (void)nng_dialer_close(n->dialer);
-    n->dialing = false;
-    if (dial(n, error) != 0)
-        base_log(BASE_LOG_ERROR, "ledger node cannot be dialled", BASE_S("cause", error), NULL);
-}
-
-void link_channel_cancel(struct link_channel *c, unsigned node)
-{
-    for (unsigned i = 0; i < c->n_slots; i++)
-        if (c->slot[i].busy && c->slot[i].node == node)
-            nng_aio_cancel(c->slot[i].aio);
-}
-
-void link_channel_tend(struct link_channel *c)
-{
-    for (unsigned i = 0; i < c->n_nodes; i++)
-        if (atomic_exchange(&c->node[i].gone, false))
-            link_channel_cancel(c, i);
-}
-
-static int node_open(struct link_channel *c, unsigned i, char error[256])
-{
-    struct node_link *n = &c->node[i];
-    n->channel = c;
-    n->node = &c->config.nodes[i];
-    int rv = nng_req0_open(&n->socket);
-    if (rv != 0)
-        return fail(error, n->node, "socket", rv);
-    n->open = true;
-    if ((rv = nng_socket_set_ms(n->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE)) != 0 ||
-        (rv = nng_socket_set_size(n->socket, NNG_OPT_RECVMAXSZ, PROTO_FRAME_REPLY_MAX)) != 0 ||
-        (rv = nng_pipe_notify(n->socket, NNG_PIPE_EV_ADD_POST, on_pipe, n)) != 0 ||
-        (rv = nng_pipe_notify(n->socket, NNG_PIPE_EV_REM_POST, on_pipe, n)) != 0)
-        return fail(error, n->node, "socket options", rv);
-    return dial(n, error);
-}
-
-static int init_sync(struct link_channel *c)
-{
-    pthread_condattr_t attr;
-    if (pthread_mutex_init(&c->mutex, NULL) != 0)
-        return -ENOMEM;
-    if (pthread_condattr_init(&attr) != 0) {
-        pthread_mutex_destroy(&c->mutex);
-        return -ENOMEM;
-    }
-    int rv = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    if (rv == 0)
-        rv = pthread_cond_init(&c->cond, &attr);
-    pthread_condattr_destroy(&attr);
-    if (rv != 0)
-        pthread_mutex_destroy(&c->mutex);
-    return rv == 0 ? 0 : -ENOMEM;
-}
-
-int link_channel_new(struct link_channel **out, const struct link_config *config, unsigned slots,
-                     char error[256])
-{
-    CHECK(slots > 0 && slots <= LINK_SLOTS_MAX);
-    struct link_channel *c = calloc(1, sizeof *c);
-    if (!c || init_sync(c) != 0) {
-        free(c);
-        (void)snprintf(error, 256, "out of memory");
-        return -ENOMEM;
-    }
-    c->config = *config;
-    c->ca_file = config->ca_file ? strdup(config->ca_file) : NULL;
-    c->cert_file = config->cert_file ? strdup(config->cert_file) : NULL;
-    c->config.ca_file = c->config.cert_file = NULL; /* the caller's; ours are the copies */
-    c->wake = config->wake;
-    c->wake_ctx = config->wake_ctx;
-    c->end = &c->first;
-    c->n_nodes = config->n_nodes;
-    c->n_slots = slots;
-    for (unsigned i = 0; i < slots; i++) {
-        c->slot[i].channel = c;
-        if (nng_aio_alloc(&c->slot[i].aio, on_aio, &c->slot[i]) != 0) {
-            link_channel_free(c);
-            (void)snprintf(error, 256, "out of memory");
-            return -ENOMEM;
-        }
-    }
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        int rv = node_open(c, i, error);
-        if (rv != 0) {
-            link_channel_free(c);
-            return rv;
-        }
-    }
-    *out = c;
-    return 0;
-}
-
-void link_channel_stop(struct link_channel *c)
-{
-    pthread_mutex_lock(&c->mutex);
-    c->stopped = true;
-    pthread_mutex_unlock(&c->mutex);
-    for (unsigned i = 0; i < c->n_slots; i++)
-        if (c->slot[i].aio)
-            nng_aio_stop(c->slot[i].aio);
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        if (c->node[i].open)
-            (void)nng_close(c->node[i].socket); /* its contexts close with it */
-        c->node[i].open = false;
-    }
-}
-
-void link_channel_free(struct link_channel *c)
-{
-    if (!c)
-        return;
-    link_channel_stop(c);
-    for (struct slot *s = c->first; s; s = s->next)
-        if (s->reply)
-            nng_msg_free(s->reply);
-    for (unsigned i = 0; i < c->n_slots; i++)
-        if (c->slot[i].aio)
-            nng_aio_free(c->slot[i].aio);
-    pthread_cond_destroy(&c->cond);
-    pthread_mutex_destroy(&c->mutex);
-    free(c->ca_file);
-    free(c->cert_file);
-    free(c);
-}
-
-bool link_channel_connected(const struct link_channel *c, unsigned node)
-{
-    return atomic_load(&c->node[node].pipe) > 0;
-}
-
-int link_channel_send(struct link_channel *c, unsigned slot, unsigned node, nng_msg *m,
-                      unsigned timeout_ms)
-{
-    struct slot *s = &c->slot[slot];
-    CHECK(!s->busy && node < c->n_nodes);
-    if (!s->ctx_open[node]) {
-        if (nng_ctx_open(&s->ctx[node], c->node[node].socket) != 0)
-            return -ENOMEM;
-        s->ctx_open[node] = true;
-    }
-    s->busy = true;
-    s->sent = false;
-    s->node = node;
-    nng_aio_set_timeout(s->aio, (nng_duration)timeout_ms);
-    nng_aio_set_msg(s->aio, m);
-    nng_ctx_send(s->ctx[node], s->aio);
-    return 0;
+    s->timed_out = false;
+    arrive(c, s, s->sent ? LINK_FATE_LOST : LINK_FATE_NOT_SENT, NULL, cause);
 }
 
 bool link_channel_take(struct link_channel *c, struct link_arrival *out)
 {
-    pthread_mutex_lock(&c->mutex);
     struct slot *s = c->first;
-    c->woken = false;
-    if (s) {
-        c->first = s->next;
-        if (!c->first)
-            c->end = &c->first;
-    }
-    pthread_mutex_unlock(&c->mutex);
     if (!s)
         return false;
+    c->first = s->next;
+    if (!c->first)
+        c->end = &c->first;
     *out = (struct link_arrival){.slot = (unsigned)(s - c->slot),
                                  .node = s->node,
                                  .fate = s->fate,
@@ -320,24 +120,220 @@ bool link_channel_take(struct link_channel *c, struct link_arrival *out)
                                  .cause = s->cause,
                                  .timed_out = s->timed_out};
     s->reply = NULL;
-    s->busy = false;
     return true;
 }
 
-void link_channel_wait(struct link_channel *c, int timeout_ms)
+/* ---- deadlines ---- */
+
+static void on_timeout(uv_timer_t *timer);
+
+static void set_timeout(struct link_channel *c, uint64_t at_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    if (timeout_ms > 0) {
-        until.tv_sec += timeout_ms / 1000;
-        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+    uint64_t now_ms = uv_now(c->uv);
+    if (c->timeout_ms != 0 && c->timeout_ms <= at_ms)
+        return;
+    c->timeout_ms = at_ms;
+    (void)uv_timer_start(&c->timeout, on_timeout, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct link_channel *c = timer->data;
+    uint64_t now_ms = uv_now(c->uv), next_ms = UINT64_MAX;
+    c->timeout_ms = 0;
+    for (struct slot *s = c->slot; s < c->slot + LINK_SLOTS_MAX; s++) {
+        if (s->busy && s->until_ms <= now_ms) {
+            lose(c, s, "no answer in time");
+            s->timed_out = true;
+        } else if (s->busy && s->until_ms < next_ms) {
+            next_ms = s->until_ms;
+        }
     }
-    pthread_mutex_lock(&c->mutex);
-    int rv = 0;
-    while (!c->woken && !c->first && rv == 0)
-        rv = timeout_ms < 0 ? pthread_cond_wait(&c->cond, &c->mutex)
-                            : pthread_cond_timedwait(&c->cond, &c->mutex, &until);
-    pthread_mutex_unlock(&c->mutex);
+    if (next_ms != UINT64_MAX)
+        set_timeout(c, next_ms);
+}
+
+/* ---- connections ---- */
+
+static unsigned index_of(const struct node_link *n)
+{
+    return (unsigned)(n - n->channel->node);
+}
+
+static void send_now(struct link_channel *c, struct slot *s, struct net_conn *conn)
+{
+    struct net_frame *f = s->frame;
+    s->frame = NULL;
+    int rv = net_conn_send(conn, f);
+    s->sent = rv == 0;
+    s->conn = conn;
+    if (rv != 0) {
+        net_frame_free(f);
+        lose(c, s, rv == -ENOBUFS ? "the node does not read" : "not connected");
+    }
+}
+
+static void on_open(void *ctx, struct net_conn *conn)
+{
+    struct node_link *n = ctx;
+    struct link_channel *c = n->channel;
+    for (struct slot *s = c->slot; s < c->slot + LINK_SLOTS_MAX; s++)
+        if (s->busy && s->frame && s->node == index_of(n))
+            send_now(c, s, conn);
+    link_channel_wake(c);
+}
+
+static void on_frame(void *ctx, struct net_conn *conn, struct net_frame *f)
+{
+    struct link_channel *c = ((struct node_link *)ctx)->channel;
+    unsigned slot = f->tag & ((1U << SLOT_BITS) - 1);
+    struct slot *s = &c->slot[slot < LINK_SLOTS_MAX ? slot : 0];
+    if (slot < LINK_SLOTS_MAX && s->busy && s->sent && s->conn == conn &&
+        f->tag >> SLOT_BITS == s->count)
+        arrive(c, s, LINK_FATE_REPLY, f, "");
+    else
+        net_frame_free(f); /* late: nobody waits for it any more */
+}
+
+static void cancel(struct link_channel *c, unsigned node, const char *cause)
+{
+    for (struct slot *s = c->slot; s < c->slot + LINK_SLOTS_MAX; s++)
+        if (s->busy && s->node == node && !s->frame)
+            lose(c, s, cause);
+}
+
+static void on_closed(void *ctx, struct net_conn *conn, const char *cause)
+{
+    struct link_channel *c = ((struct node_link *)ctx)->channel;
+    (void)cause; /* net_dialer_cause has it */
+    for (struct slot *s = c->slot; s < c->slot + LINK_SLOTS_MAX; s++)
+        if (s->busy && s->sent && s->conn == conn)
+            lose(c, s, "the connection was lost");
+    link_channel_wake(c);
+}
+
+void link_channel_cancel(struct link_channel *c, unsigned node)
+{
+    cancel(c, node, "given up: another node leads");
+}
+
+bool link_channel_connected(const struct link_channel *c, unsigned node)
+{
+    return net_dialer_conn(c->node[node].dialer) != NULL;
+}
+
+const char *link_channel_cause(const struct link_channel *c, unsigned node)
+{
+    return net_dialer_cause(c->node[node].dialer);
+}
+
+void link_channel_redial(struct link_channel *c, unsigned node)
+{
+    net_dialer_redial(c->node[node].dialer);
+    cancel(c, node, "no sign of life");
+}
+
+void link_channel_send(struct link_channel *c, unsigned slot, unsigned node, struct net_frame *f,
+                       unsigned timeout_ms)
+{
+    struct slot *s = &c->slot[slot];
+    struct net_conn *conn = net_dialer_conn(c->node[node].dialer);
+    CHECK(!s->busy && node < c->n_nodes);
+    s->busy = true;
+    s->sent = s->timed_out = false;
+    s->node = node;
+    s->count = s->count == UINT32_MAX >> SLOT_BITS ? 1 : s->count + 1; /* a tag is never 0 */
+    s->frame = f;
+    f->tag = s->count << SLOT_BITS | slot;
+    s->until_ms = uv_now(c->uv) + timeout_ms;
+    set_timeout(c, s->until_ms);
+    if (conn)
+        send_now(c, s, conn);
+}
+
+/* ---- life ---- */
+
+static void drop(struct link_channel *c)
+{
+    if (--c->handles > 0)
+        return;
+    for (struct slot *s = c->slot; s < c->slot + LINK_SLOTS_MAX; s++) {
+        net_frame_free(s->frame);
+        net_frame_free(s->reply);
+    }
+    net_tls_free(c->tls);
+    free(c);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    drop(handle->data);
+}
+
+static void on_loop_closed(void *ctx)
+{
+    drop(ctx);
+}
+
+static int open_node(struct link_channel *c, const struct link_node *node, char error[256])
+{
+    char cause[256];
+    struct node_link *n = &c->node[c->n_nodes];
+    *n = (struct node_link){.channel = c};
+    const struct net_dialer_config config = {.conn = {.tls = c->tls,
+                                                      .frame_max = PROTO_FRAME_REPLY_MAX,
+                                                      .queue_max = QUEUE_MAX,
+                                                      .calls = {n, on_open, on_frame, on_closed}},
+                                             .address = node->address,
+                                             .server_name = node->server_name};
+    int rv = net_dialer_new(&n->dialer, c->loop, &config, cause);
+    if (rv != 0)
+        (void)snprintf(error, 256, "node %u: %.200s", (unsigned)node->id, cause);
+    else
+        c->n_nodes++;
+    return rv;
+}
+
+static void open_handles(struct link_channel *c)
+{
+    (void)uv_idle_init(c->uv, &c->soon); /* these cannot fail */
+    (void)uv_timer_init(c->uv, &c->timer);
+    (void)uv_timer_init(c->uv, &c->timeout);
+    c->soon.data = c->timer.data = c->timeout.data = c;
+    c->handles = 4;
+}
+
+int link_channel_new(struct link_channel **out, const struct link_config *config, uv_loop_t *uv,
+                     void (*work)(void *ctx), void *ctx, char error[256])
+{
+    const struct net_tls_files files = {.ca_file = config->ca_file, .cert_file = config->cert_file};
+    struct link_channel *c = calloc(1, sizeof *c);
+    int rv = c && net_loop_new(&c->loop, uv) == 0 ? 0 : -ENOMEM;
+    if (rv != 0) {
+        (void)snprintf(error, 256, "out of memory");
+        free(c);
+        return rv;
+    }
+    c->uv = uv;
+    c->work = work;
+    c->ctx = ctx;
+    c->end = &c->first;
+    open_handles(c);
+    rv = net_tls_load(&c->tls, &files, error);
+    for (unsigned i = 0; rv == 0 && i < config->n_nodes; i++)
+        rv = open_node(c, &config->nodes[i], error);
+    if (rv != 0)
+        link_channel_close(c);
+    else
+        *out = c;
+    return rv;
+}
+
+void link_channel_close(struct link_channel *c)
+{
+    c->closed = true;
+    uv_close((uv_handle_t *)&c->soon, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timeout, on_handle_closed);
+    net_loop_close(c->loop, on_loop_closed, c);
 }

@@ -62,14 +62,25 @@ void link_complete(struct link_item *item, const struct link_answer *answer)
     free(item);
 }
 
+/* No attempt was made: because there is no connection, and why. */
+static void describe_away(const struct link_client *c, char *out, size_t cap)
+{
+    size_t n = (size_t)snprintf(out, cap, "no ledger node can be reached:");
+    for (unsigned i = 0; i < c->n_nodes && n < cap; i++)
+        n += (size_t)snprintf(out + n, cap - n, " node %u: %s;", (unsigned)c->nodes[i].id,
+                              link_channel_cause(c->channel, i));
+}
+
 void link_give_up(struct link_client *c, struct link_item *item)
 {
     bool unknown = item->kind == LINK_COMMAND && item->tried;
-    const char *cause = c->cause[0] ? c->cause
-                        : item->kind == LINK_STATUS
-                            ? "no connection: down, or the certificates do not match"
-                            : "no ledger node can be reached: all are down, or the certificates do "
-                              "not match";
+    char cause[256];
+    (void)snprintf(cause, sizeof cause, "%.255s", c->cause);
+    if (item->kind == LINK_STATUS && !link_channel_connected(c->channel, item->node))
+        (void)snprintf(cause, sizeof cause, "no connection: %s",
+                       link_channel_cause(c->channel, item->node));
+    else if (!c->cause[0])
+        describe_away(c, cause, sizeof cause);
     link_complete(item, &(struct link_answer){.outcome = unknown ? LINK_UNKNOWN : LINK_UNAVAILABLE,
                                               .detail = cause});
 }
@@ -177,16 +188,33 @@ static void release(struct link_client *c)
     free(c);
 }
 
-int link_client_new(struct link_client **out, const struct link_config *config, char error[256])
+static bool open_loop(struct link_client *c, uv_loop_t *given)
 {
-    int rv = check_config(config, error);
-    if (rv != 0)
-        return rv;
+    c->loop = given ? given : &c->own;
+    if (given)
+        return true;
+    if (uv_loop_init(&c->own) != 0)
+        return false;
+    (void)uv_timer_init(&c->own, &c->limit); /* cannot fail */
+    return true;
+}
+
+static void close_loop(struct link_client *c)
+{
+    if (c->loop != &c->own)
+        return;
+    uv_close((uv_handle_t *)&c->limit, NULL);
+    (void)uv_run(&c->own, UV_RUN_DEFAULT);
+    CHECK(uv_loop_close(&c->own) == 0);
+}
+
+static void run(void *ctx);
+
+static struct link_client *make(const struct link_config *config)
+{
     struct link_client *c = calloc(1, sizeof *c);
-    if (!c) {
-        (void)snprintf(error, 256, "out of memory");
-        return -ENOMEM;
-    }
+    if (!c)
+        return NULL;
     c->cluster = config->cluster;
     c->group = config->group;
     c->n_nodes = config->n_nodes;
@@ -199,13 +227,26 @@ int link_client_new(struct link_client **out, const struct link_config *config, 
     link_random(&c->random, sizeof c->random);
     c->random |= 1;
     c->rotor = (unsigned)((c->random >> 32) % c->n_nodes);
-    if (!make_attempts(c)) {
-        (void)snprintf(error, 256, "out of memory");
-        rv = -ENOMEM;
-    } else {
-        rv = link_channel_new(&c->channel, config, c->in_flight + LINK_QUERY_SLOTS, error);
+    if (!make_attempts(c) || !open_loop(c, config->loop)) {
+        release(c);
+        return NULL;
     }
+    return c;
+}
+
+int link_client_new(struct link_client **out, const struct link_config *config, char error[256])
+{
+    int rv = check_config(config, error);
+    if (rv != 0)
+        return rv;
+    struct link_client *c = make(config);
+    if (!c) {
+        (void)snprintf(error, 256, "out of memory");
+        return -ENOMEM;
+    }
+    rv = link_channel_new(&c->channel, config, c->loop, run, c, error);
     if (rv != 0) {
+        close_loop(c);
         release(c);
         return rv;
     }
@@ -227,7 +268,6 @@ void link_client_free(struct link_client *c)
     if (!c)
         return;
     c->running = true; /* nothing is woken any more */
-    link_channel_stop(c->channel);
     for (unsigned i = 0; i < c->in_flight + LINK_QUERY_SLOTS; i++)
         for (unsigned k = 0; c->attempt[i].busy && k < c->attempt[i].n; k++)
             if (c->attempt[i].items[k])
@@ -235,7 +275,8 @@ void link_client_free(struct link_client *c)
     end_all(&c->urgent);
     end_all(&c->normal);
     end_all(&c->others);
-    link_channel_free(c->channel);
+    link_channel_close(c->channel);
+    close_loop(c);
     release(c);
 }
 
@@ -320,13 +361,14 @@ int link_client_status(struct link_client *c, uint32_t id, unsigned timeout_ms, 
     return 0;
 }
 
-int link_client_run(struct link_client *c)
+/* The client's turn on the loop: what came back, what is late, what can be sent. */
+static void run(void *ctx)
 {
+    struct link_client *c = ctx;
     struct link_arrival arrival;
     c->running = true;
     c->kicked = false;
     uint64_t now = link_now_ms();
-    link_tend_nodes(c, now);
     while (link_channel_take(c->channel, &arrival))
         link_arrived(c, &arrival, now);
     expire_all(c, now);
@@ -337,26 +379,27 @@ int link_client_run(struct link_client *c)
         at = doubt;
     if (c->earliest_ms < at)
         at = c->earliest_ms;
-    if (at == UINT64_MAX)
-        return -1;
     now = link_now_ms();
-    return at <= now ? 0 : at - now > 60000 ? 60000 : (int)(at - now);
+    link_channel_wake_in(c->channel, at == UINT64_MAX   ? -1
+                                     : at <= now        ? 0
+                                     : at - now > 60000 ? 60000
+                                                        : (int)(at - now));
+}
+
+static void on_limit(uv_timer_t *timer)
+{
+    (void)timer; /* uv_run returns */
 }
 
 bool link_client_wait(struct link_client *c, const bool *flag, unsigned timeout_ms)
 {
-    uint64_t until = link_now_ms() + timeout_ms;
-    for (;;) {
-        int next = link_client_run(c);
-        uint64_t now = link_now_ms();
-        if (*flag)
-            return true;
-        if (now >= until)
-            return false;
-        if (next < 0 || (uint64_t)next > until - now)
-            next = (int)(until - now);
-        link_channel_wait(c->channel, next);
-    }
+    CHECK(c->loop == &c->own);
+    uv_update_time(c->loop);
+    (void)uv_timer_start(&c->limit, on_limit, timeout_ms, 0);
+    while (!*flag && uv_is_active((uv_handle_t *)&c->limit))
+        (void)uv_run(c->loop, UV_RUN_ONCE);
+    (void)uv_timer_stop(&c->limit);
+    return *flag;
 }
 
 uint32_t link_client_leader(const struct link_client *c)

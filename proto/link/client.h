@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ledger client: what edges and tools use to talk to the nodes' client ports over mutual TLS
- * (NNG REQ, one socket per node, one context per request in flight). It batches commands that wait,
- * finds and follows the leader, retries with the same command ids until each command's deadline,
- * and never reports a lost leader as a refusal: a command ends as answered or as "outcome unknown".
+ * (proto/net; one connection per node, many requests in flight on it). It batches commands that
+ * wait, finds and follows the leader, retries with the same command ids until each command's
+ * deadline, and never reports a lost leader as a refusal: a command ends as answered or as "outcome
+ * unknown".
  *
- * Threads: every call from one owner thread (an edge worker's loop, a tool's main thread). NNG's
- * callbacks only enqueue and call `wake` (any thread: uv_async_send, an eventfd, a condition); the
- * owner then calls link_client_run, from which all completions are made. link_client_run also
- * drives retries: call it again at the time it returns.
+ * Threads: everything on one thread, the one that runs the libuv loop it was given (an edge
+ * worker's); a tool without a loop gives none and runs the client's own with link_client_wait.
  *
- * Completion: each submitted command or query completes exactly once, from link_client_run (or from
- * link_client_free with LINK_UNKNOWN). Bytes handed in are copied; bytes handed out live during the
- * callback.
+ * Completion: each submitted command or query completes exactly once, from the loop (or from
+ * link_client_free with LINK_UNKNOWN), never from inside the call that submitted it. Bytes handed
+ * in are copied; bytes handed out live during the callback.
  *
  * Bounds: LINK_QUEUED_MAX commands wait (past it: -EBUSY); LINK_IN_FLIGHT_MAX requests under way.
- * No timer delays a lone command: what waits when a request slot is free goes out at once, merged
- * up to PROTO_FRAME_COMMANDS commands and PROTO_BATCH_BYTES.
+ * No timer delays a lone command: what waits when a request slot is free goes out in the same round
+ * of the loop, merged up to PROTO_FRAME_COMMANDS commands and PROTO_BATCH_BYTES.
  */
 #ifndef HOLDFAST_PROTO_LINK_CLIENT_H
 #define HOLDFAST_PROTO_LINK_CLIENT_H
@@ -24,6 +23,8 @@
 #include "proto/frame.h"
 #include "proto/query.h"
 #include "proto/result.h"
+
+#include <uv.h>
 
 enum { LINK_NODES_MAX = 9, LINK_QUEUED_MAX = 65536, LINK_IN_FLIGHT_MAX = 64 };
 
@@ -42,8 +43,7 @@ struct link_config {
     const char *cert_file;       /* ours: certificate and key in one PEM */
     unsigned in_flight;          /* requests under way at once; 0: 8; at most LINK_IN_FLIGHT_MAX */
     unsigned request_timeout_ms; /* of one attempt; 0: 2000 */
-    void (*wake)(void *ctx);     /* any thread */
-    void *wake_ctx;
+    uv_loop_t *loop;             /* NULL: one of its own, run by link_client_wait */
 };
 
 enum link_outcome {
@@ -72,6 +72,7 @@ struct link_client;
  * the background; nodes may come up later. */
 __attribute__((warn_unused_result)) int
 link_client_new(struct link_client **out, const struct link_config *config, char error[256]);
+/* With a loop that was given: its handles close as that runs on, until none is left of it. */
 void link_client_free(struct link_client *c);
 
 /* head.deadline_us of the command is not used here; timeout_ms counts from now (CLOCK_MONOTONIC).
@@ -91,11 +92,7 @@ __attribute__((warn_unused_result)) int link_client_status(struct link_client *c
                                                            unsigned timeout_ms, link_done *done,
                                                            void *arg);
 
-/* Makes completions, sends what can be sent. Returns the milliseconds after which it wants to be
- * called again even without a wake (-1: never). */
-int link_client_run(struct link_client *c);
-/* For tools without a loop: runs until *flag is true or timeout_ms has passed; true: the flag. Must
- * not be mixed with a `wake` of the caller's own (config.wake NULL). */
+/* For tools without a loop: runs until *flag is true or timeout_ms has passed; true: the flag. */
 bool link_client_wait(struct link_client *c, const bool *flag, unsigned timeout_ms);
 
 uint32_t link_client_leader(const struct link_client *c); /* as last heard; 0: unknown */

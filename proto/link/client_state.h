@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The insides of a ledger client, shared by client.c (calls, deadlines), dispatch.c (where to send
- * what) and reply.c (what came back). Owner thread only; NNG's threads stay behind channel.h.
+ * what), reply.c (what came back) and doubt.c. One thread: the loop's.
  *
  *   submitted -> queued -> in an attempt -> completed
  *                  ^            |
@@ -18,7 +18,7 @@ enum {
     LINK_BACKOFF_MIN_MS = 20,
     LINK_BACKOFF_MAX_MS = 200,
     LINK_REQUEST_BYTES = 256 * 1024, /* of the commands merged into one request */
-    LINK_REDIAL_MS = 2000,           /* without a connection or an answer to what timed out */
+    LINK_REDIAL_MS = 2000,           /* without an answer to what timed out */
     LINK_DOUBT_MS = 300, /* without a reply of the leader: another node is asked who leads */
     LINK_PROBE_TIMEOUT_MS = 500,
     LINK_HINTS_MAX = 2, /* leader hints followed at once; then with a pause, so no ping-pong */
@@ -61,7 +61,8 @@ struct link_client {
     unsigned n_nodes;
     unsigned in_flight, request_timeout_ms;
     struct link_channel *channel;
-    uint64_t away_ms[LINK_NODES_MAX];  /* since when work waits without a connection; 0: not */
+    uv_loop_t *loop, own;              /* own: where none was given */
+    uv_timer_t limit;                  /* of link_client_wait, on our own loop */
     uint64_t heard_ms[LINK_NODES_MAX]; /* last reply, or dialled anew */
     struct link_queue urgent, normal;  /* commands */
     struct link_queue others;          /* queries and status */
@@ -99,9 +100,7 @@ void link_give_up(struct link_client *c, struct link_item *item);
  */
 uint64_t link_pause_until(struct link_client *c, uint64_t now_ms);
 
-/* Dials nodes anew that have been away, or silent, for LINK_REDIAL_MS. */
-void link_tend_nodes(struct link_client *c, uint64_t now_ms);
-/* An attempt on the node timed out. */
+/* An attempt on the node timed out: silent for LINK_REDIAL_MS, it is dialled anew. */
 void link_silent(struct link_client *c, unsigned node, uint64_t now_ms);
 
 /* A leader that is silent may be hung or cut off: asks another node, and follows what it says. */

@@ -35,17 +35,17 @@ static int leading_node(struct link_client *c)
     return any_node(c);
 }
 
-/* One message of a's items; NULL: no memory. */
-static nng_msg *request(const struct link_client *c, const struct link_attempt *a,
-                        enum proto_request_kind kind, bool stale)
+/* One frame of a's items; NULL: no memory. */
+static struct net_frame *request(const struct link_client *c, const struct link_attempt *a,
+                                 enum proto_request_kind kind, bool stale)
 {
     size_t cap = REQUEST_HEAD_MAX;
-    nng_msg *m;
     for (unsigned i = 0; i < a->n; i++)
         cap += BIN_HEAD_MAX + a->items[i]->n;
-    if (nng_msg_alloc(&m, cap) != 0)
+    struct net_frame *f = net_frame_new(cap);
+    if (!f)
         return NULL;
-    struct proto_writer w = proto_writer_over(nng_msg_body(m), cap);
+    struct proto_writer w = proto_writer_over(f->bytes, cap);
     const struct proto_request_head head = {.version = PROTO_FRAME_VERSION,
                                             .cluster = c->cluster,
                                             .group = c->group,
@@ -55,8 +55,8 @@ static nng_msg *request(const struct link_client *c, const struct link_attempt *
     for (unsigned i = 0; i < a->n && kind != PROTO_REQUEST_STATUS; i++)
         proto_put_bin(&w, a->items[i]->bytes, a->items[i]->n);
     CHECK(!w.full);
-    (void)nng_msg_chop(m, cap - w.n);
-    return m;
+    f->len = (uint32_t)w.n;
+    return f;
 }
 
 /* false: no memory; the attempt is as before. */
@@ -64,16 +64,13 @@ static bool start(struct link_client *c, int slot, unsigned node, enum proto_req
                   bool stale, uint64_t now_ms)
 {
     struct link_attempt *a = &c->attempt[slot];
-    nng_msg *m = request(c, a, kind, stale);
-    if (!m)
+    struct net_frame *f = request(c, a, kind, stale);
+    if (!f)
         return false;
-    if (link_channel_send(c->channel, (unsigned)slot, node, m, c->request_timeout_ms) != 0) {
-        nng_msg_free(m);
-        return false;
-    }
     a->busy = true;
     a->node = node;
     a->sent_ms = now_ms;
+    link_channel_send(c->channel, (unsigned)slot, node, f, c->request_timeout_ms);
     return true;
 }
 
@@ -154,26 +151,6 @@ static void send_others(struct link_client *c, uint64_t now_ms)
             item->not_before_ms = now_ms + LINK_BACKOFF_MIN_MS;
             link_queue_push(&c->others, item);
             return;
-        }
-    }
-}
-
-static bool work_waits(const struct link_client *c)
-{
-    return c->urgent.first || c->normal.first || c->others.first;
-}
-
-void link_tend_nodes(struct link_client *c, uint64_t now_ms)
-{
-    link_channel_tend(c->channel);
-    for (unsigned i = 0; i < c->n_nodes; i++) {
-        if (link_channel_connected(c->channel, i) || !work_waits(c)) {
-            c->away_ms[i] = 0;
-        } else if (c->away_ms[i] == 0) {
-            c->away_ms[i] = now_ms;
-        } else if (now_ms - c->away_ms[i] >= LINK_REDIAL_MS) {
-            c->away_ms[i] = now_ms;
-            link_channel_redial(c->channel, i);
         }
     }
 }

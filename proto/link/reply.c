@@ -254,14 +254,12 @@ void link_arrived(struct link_client *c, struct link_arrival *arrival, uint64_t 
     else if (arrival->timed_out)
         link_silent(c, a->node, now_ms);
     if (!first && !commands) { /* a query that timed out: nobody waits */
-        if (arrival->reply)
-            nng_msg_free(arrival->reply);
+        net_frame_free(arrival->reply);
         a->busy = false;
         return;
     }
     if (arrival->fate == LINK_FATE_REPLY) {
-        struct reply p = {
-            .r = proto_reader_over(nng_msg_body(arrival->reply), nng_msg_len(arrival->reply))};
+        struct reply p = {.r = proto_reader_over(arrival->reply->bytes, arrival->reply->len)};
         if (!proto_reply_open(&p.r, &p.head, &p.n) || p.head.version != PROTO_FRAME_VERSION) {
             note(c, a->node, "reply cannot be read", proto_str_of(p.r.error ? p.r.error : ""));
             retry(c, a, commands, true, look_elsewhere(c, a->node, now_ms));
@@ -270,7 +268,7 @@ void link_arrived(struct link_client *c, struct link_arrival *arrival, uint64_t 
         } else {
             on_status(c, a, &p, first, now_ms);
         }
-        nng_msg_free(arrival->reply);
+        net_frame_free(arrival->reply);
     } else {
         note(c, a->node, arrival->cause, (struct proto_str){NULL, 0});
         retry(c, a, commands, arrival->fate == LINK_FATE_LOST, look_elsewhere(c, a->node, now_ms));

@@ -133,6 +133,8 @@ int main(int argc, char **argv)
     static struct solo s = {.lock = PTHREAD_MUTEX_INITIALIZER};
     char conf[512], ca[512], cert[512], why[BASE_CONF_ERROR];
     struct serve_port *port;
+    struct net_thread *thread = net_thread_start("net");
+    CHECK(thread != NULL);
     if (argc != 2)
         return 2;
     path_of(conf, argv[1], "cluster.conf");
@@ -148,10 +150,10 @@ int main(int argc, char **argv)
                                         .group = s.cluster.group,
                                         .address = s.cluster.nodes[0].client,
                                         .tls = {.ca_file = ca, .cert_file = cert},
-                                        .contexts = 8,
+                                        .in_flight = 8,
                                         .ctx = &s,
                                         .on_request = on_request};
-    if (serve_port_open(&port, &config, why)) {
+    if (serve_port_open(&port, thread, &config, why)) {
         fprintf(stderr, "%s\n", why);
         return 2;
     }
@@ -159,8 +161,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     for (char c; read(STDIN_FILENO, &c, 1) > 0;)
         continue;
-    serve_port_stop(port);
-    serve_port_close(port);
+    net_thread_stop(thread);
+    serve_port_free(port);
     core_machine_free(s.machine);
     return 0;
 }

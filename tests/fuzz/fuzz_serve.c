@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A client's request frame from NNG's message to its answer: decoded, sealed, queued, merged into
+ * A client's request frame from the wire to its answer: decoded, sealed, queued, merged into
  * an entry, answered. The first byte says how: whole bytes as they are, or commands made of the
  * bytes. No secret of a made command may stand in the entry.
  */
@@ -16,15 +16,12 @@ static void on_complete(void *ctx, struct serve_request *r, enum proto_reply_sta
     serve_request_free(r);
 }
 
-static nng_msg *raw_frame(struct fuzz_source *s)
+static struct net_frame *raw_frame(struct fuzz_source *s)
 {
-    nng_msg *m;
-    FUZZ_HOLDS(nng_msg_alloc(&m, 0) == 0);
-    FUZZ_HOLDS(nng_msg_append(m, s->p, s->n) == 0);
-    return m;
+    return net_frame_of(s->p, s->n);
 }
 
-static nng_msg *made_frame(struct fuzz_source *s)
+static struct net_frame *made_frame(struct fuzz_source *s)
 {
     static uint8_t frame[PROTO_FRAME_MAX];
     uint8_t one[PROTO_COMMAND_MAX];
@@ -41,10 +38,7 @@ static nng_msg *made_frame(struct fuzz_source *s)
             cw.n = 0;
         proto_put_bin(&w, one, cw.n);
     }
-    nng_msg *m;
-    FUZZ_HOLDS(nng_msg_alloc(&m, 0) == 0);
-    FUZZ_HOLDS(nng_msg_append(m, frame, w.n) == 0);
-    return m;
+    return net_frame_of(frame, w.n);
 }
 
 /* The secrets of fill_secret, in clear. */
@@ -83,15 +77,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct fuzz_source s = {data, n};
     struct serve_refusal refusal;
     const uint8_t how = fuzz_byte(&s);
-    nng_msg *m = how & 1 ? made_frame(&s) : raw_frame(&s);
-    struct serve_request *r = serve_request_open(m, &cluster, 0, &refusal);
+    struct net_frame *f = how & 1 ? made_frame(&s) : raw_frame(&s);
+    FUZZ_HOLDS(f != NULL);
+    struct serve_request *r = serve_request_open(f, &cluster, 0, &refusal);
     if (!r) {
         FUZZ_HOLDS(refusal.detail[0] && refusal.status != PROTO_REPLY_done);
-        nng_msg_free(m);
+        net_frame_free(f);
         return 0;
     }
     if (how & 1)
-        no_secret(nng_msg_body(r->msg), nng_msg_len(r->msg));
+        no_secret(r->frame->bytes, r->frame->len);
     if (r->kind != PROTO_REQUEST_COMMANDS) {
         serve_request_free(r);
         return 0;

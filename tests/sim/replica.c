@@ -68,17 +68,17 @@ static void redial(void *ctx, uint64_t peer)
 }
 
 /* Kept until the event is over: what it applied is then known to the checkers. */
-static void reply(void *ctx, struct serve_request *r, nng_msg *m)
+static void reply(void *ctx, struct serve_request *r, struct net_frame *f)
 {
     struct sim_node *n = ctx;
-    if (replica_dies(n) || !m) {
-        nng_msg_free(m);
+    if (replica_dies(n) || !f) {
+        net_frame_free(f);
         serve_request_free(r);
         return;
     }
     CHECK(n->replies < sizeof n->reply / sizeof n->reply[0]);
     n->replied_to[n->replies] = r;
-    n->reply[n->replies++] = m;
+    n->reply[n->replies++] = f;
 }
 
 static void random_bytes(void *ctx, void *p, size_t len)
@@ -117,11 +117,11 @@ static void deliver_replies(struct sim_node *n)
 {
     struct sim_world *w = n->w;
     for (unsigned i = 0; i < n->replies; i++) {
-        struct sim_rpc *sent = (struct sim_rpc *)(void *)n->replied_to[i]->port;
+        struct sim_rpc *sent = (struct sim_rpc *)(void *)n->replied_to[i]->from;
         struct sim_rpc *rpc = sim_alloc(w, sizeof *rpc);
         *rpc = *sent;
-        truth_reply(n, rpc, nng_msg_body(n->reply[i]), nng_msg_len(n->reply[i]));
-        nng_msg_free(n->reply[i]);
+        truth_reply(n, rpc, n->reply[i]->bytes, n->reply[i]->len);
+        net_frame_free(n->reply[i]);
         serve_request_free(n->replied_to[i]);
         if (!sim_often(w, w->rate.lose))
             sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, n->net_ms), SIM_REPLY,
@@ -133,7 +133,7 @@ static void deliver_replies(struct sim_node *n)
 static void drop_replies(struct sim_node *n)
 {
     for (unsigned i = 0; i < n->replies; i++) {
-        nng_msg_free(n->reply[i]);
+        net_frame_free(n->reply[i]);
         serve_request_free(n->replied_to[i]);
     }
     n->replies = 0;
@@ -266,17 +266,16 @@ void replica_start(struct sim_node *n)
 static void on_request(struct sim_node *n, struct sim_rpc *rpc)
 {
     struct serve_refusal refusal;
-    nng_msg *m;
-    CHECK(nng_msg_alloc(&m, rpc->len) == 0);
-    memcpy(nng_msg_body(m), rpc->bytes, rpc->len);
+    struct net_frame *f = net_frame_of(rpc->bytes, rpc->len);
+    CHECK(f != NULL);
     struct serve_request *r =
-        serve_request_open(m, &n->config.cluster.uuid, n->config.cluster.group, &refusal);
+        serve_request_open(f, &n->config.cluster.uuid, n->config.cluster.group, &refusal);
     if (!r) {
-        nng_msg_free(m);
+        net_frame_free(f);
         sim_fail(n->w, "n%d refuses a frame: %s", n->id, refusal.detail);
         return;
     }
-    r->port = (struct serve_port *)(void *)rpc; /* its way back; nobody looks inside */
+    r->from = (struct serve_conn *)(void *)rpc; /* its way back; nobody looks inside */
     if (sim_mutation == SIM_stale_read)
         r->stale = true;
     node_on_request(n->node, replica_now(n), r);

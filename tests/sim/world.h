@@ -126,7 +126,7 @@ struct sim_node {
     /* memory */
     struct sim_write *first_write, *last_write;
     struct serve_request *replied_to[1024];
-    nng_msg *reply[1024]; /* of the event being handled */
+    struct net_frame *reply[1024]; /* of the event being handled */
     unsigned replies;
     int64_t stamp_us;            /* of an entry that it proposed in this event; 0: none */
     uint64_t applied, committed; /* checked so far, in this life */

@@ -20,10 +20,6 @@
 #include <fcntl.h>
 #include <mbedtls/oid.h>
 #include <mbedtls/x509_crt.h>
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/rep.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <nng/supplemental/tls/tls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,77 +313,6 @@ static void F32_bearssl_reads_the_web_key(void **state)
     assert_int_equal(br_skey_decoder_get_ec(&key)->curve, BR_EC_secp256r1);
 }
 
-static nng_tls_config *tls_config(nng_tls_mode mode, const char *pem, const char *ca,
-                                  const char *server_name)
-{
-    nng_tls_config *config;
-    assert_int_equal(nng_tls_config_alloc(&config, mode), 0);
-    assert_int_equal(nng_tls_config_cert_key_file(config, path_in(dir, pem), NULL), 0);
-    assert_int_equal(nng_tls_config_ca_file(config, path_in(dir, ca)), 0);
-    assert_int_equal(nng_tls_config_auth_mode(config, NNG_TLS_AUTH_MODE_REQUIRED), 0);
-    if (server_name != NULL)
-        assert_int_equal(nng_tls_config_server_name(config, server_name), 0);
-    return config;
-}
-
-/* Can a client with one certificate have a request answered by a server with another? */
-static int converse(const char *server_pem, const char *client_pem, const char *ca,
-                    const char *server_name)
-{
-    nng_socket server;
-    nng_socket client;
-    nng_listener listener;
-    nng_dialer dialer;
-    nng_tls_config *server_tls = tls_config(NNG_TLS_MODE_SERVER, server_pem, ca, NULL);
-    nng_tls_config *client_tls = tls_config(NNG_TLS_MODE_CLIENT, client_pem, ca, server_name);
-    int port;
-    char url[64];
-    char bytes[8];
-    size_t len = sizeof bytes;
-    int rc;
-
-    assert_int_equal(nng_rep0_open(&server), 0);
-    assert_int_equal(nng_req0_open(&client), 0);
-    assert_int_equal(nng_listener_create(&listener, server, "tls+tcp://127.0.0.1:0"), 0);
-    assert_int_equal(nng_listener_set_ptr(listener, NNG_OPT_TLS_CONFIG, server_tls), 0);
-    assert_int_equal(nng_listener_start(listener, 0), 0);
-    assert_int_equal(nng_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port), 0);
-    snprintf(url, sizeof url, "tls+tcp://127.0.0.1:%d", port);
-    assert_int_equal(nng_dialer_create(&dialer, client, url), 0);
-    assert_int_equal(nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, client_tls), 0);
-    assert_int_equal(nng_socket_set_ms(server, NNG_OPT_RECVTIMEO, DEADLINE_MS), 0);
-    assert_int_equal(nng_socket_set_ms(client, NNG_OPT_SENDTIMEO, DEADLINE_MS), 0);
-    rc = nng_dialer_start(dialer, 0);
-    if (rc == 0)
-        rc = nng_send(client, "hi", 2, 0);
-    if (rc == 0)
-        rc = nng_recv(server, bytes, &len, 0);
-    nng_close(client);
-    nng_close(server);
-    nng_tls_config_free(client_tls);
-    nng_tls_config_free(server_tls);
-    return rc;
-}
-
-static void F32_nng_shakes_hands_between_the_right_ends(void **state)
-{
-    (void)state;
-    assert_int_equal(converse("node-1.pem", "node-2.pem", "peer-ca.crt", "node-1.peer.holdfast"),
-                     0);
-    assert_int_equal(
-        converse("node-1-client.pem", "edge-1.pem", "client-ca.crt", "node-1.ledger.holdfast"), 0);
-    assert_int_equal(
-        converse("node-1-client.pem", "ctl.pem", "client-ca.crt", "node-1.ledger.holdfast"), 0);
-}
-
-static void F32_nng_refuses_another_name_and_a_client_as_server(void **state)
-{
-    (void)state;
-    assert_int_not_equal(
-        converse("node-1.pem", "node-2.pem", "peer-ca.crt", "node-3.peer.holdfast"), 0);
-    assert_int_not_equal(converse("edge-2.pem", "edge-1.pem", "client-ca.crt", NULL), 0);
-}
-
 /* Runs the command with its output in a file; returns its exit status. */
 static int run_ctl(char **argv, char *output, size_t size)
 {
@@ -468,8 +393,6 @@ int main(void)
         cmocka_unit_test(F32_bad_requests_name_their_cause),
         cmocka_unit_test(F32_a_damaged_ca_is_refused),
         cmocka_unit_test(F32_bearssl_reads_the_web_key),
-        cmocka_unit_test(F32_nng_shakes_hands_between_the_right_ends),
-        cmocka_unit_test(F32_nng_refuses_another_name_and_a_client_as_server),
         cmocka_unit_test(F32_the_command_line_says_what_is_wrong),
         cmocka_unit_test(F32_the_command_line_lists_files_as_json),
     };

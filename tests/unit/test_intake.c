@@ -55,7 +55,6 @@ static struct serve_request *request(const char *kinds)
     const struct proto_request_head head = {
         .version = PROTO_FRAME_VERSION, .cluster = cluster, .kind = PROTO_REQUEST_COMMANDS};
     struct serve_refusal refusal;
-    nng_msg *m;
     proto_request_begin(&w, &head, (uint32_t)strlen(kinds));
     for (const char *k = kinds; *k; k++) {
         struct proto_writer one = proto_writer_over(bytes, sizeof bytes);
@@ -67,9 +66,9 @@ static struct serve_request *request(const char *kinds)
         proto_put_bin(&w, bytes, one.n);
     }
     assert_false(w.full);
-    assert_int_equal(nng_msg_alloc(&m, 0), 0);
-    assert_int_equal(nng_msg_append(m, buf, w.n), 0);
-    struct serve_request *r = serve_request_open(m, &cluster, 0, &refusal);
+    struct net_frame *f = net_frame_of(buf, w.n);
+    assert_non_null(f);
+    struct serve_request *r = serve_request_open(f, &cluster, 0, &refusal);
     assert_non_null(r);
     return r;
 }
@@ -236,21 +235,20 @@ static void F32_frames_of_strangers_are_refused_with_the_cause(void **state)
     struct serve_refusal refusal;
     const struct proto_uuid other = {.b = {2}};
     struct serve_request *r = request("t");
-    nng_msg *m = r->msg;
-    r->msg = NULL;
+    struct net_frame *f = r->frame;
+    r->frame = NULL;
     serve_request_free(r);
-    assert_null(serve_request_open(m, &other, 0, &refusal));
+    assert_null(serve_request_open(f, &other, 0, &refusal));
     assert_int_equal(refusal.status, PROTO_REPLY_wrong_cluster);
-    assert_null(serve_request_open(m, &cluster, 1, &refusal));
+    assert_null(serve_request_open(f, &cluster, 1, &refusal));
     assert_int_equal(refusal.status, PROTO_REPLY_wrong_cluster);
-    size_t n = nng_msg_len(m);
-    for (size_t cut = 1; cut <= n; cut++) { /* every prefix is refused, none crashes */
-        assert_int_equal(nng_msg_chop(m, 1), 0);
-        assert_null(serve_request_open(m, &cluster, 0, &refusal));
+    while (f->len > 0) { /* every prefix is refused, none crashes */
+        f->len--;
+        assert_null(serve_request_open(f, &cluster, 0, &refusal));
         assert_int_equal(refusal.status, PROTO_REPLY_bad_frame);
         assert_true(refusal.detail[0] != '\0');
     }
-    nng_msg_free(m);
+    net_frame_free(f);
 }
 
 int main(void)

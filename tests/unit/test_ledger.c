@@ -24,8 +24,9 @@ STAILQ_HEAD(items, item);
 
 struct link_client {
     struct items items;
-    void (*wake)(void *ctx);
-    void *wake_ctx;
+    uv_timer_t timer; /* what was silent may speak again */
+    uv_idle_t soon;
+    unsigned handles;
 };
 
 static struct {
@@ -98,14 +99,39 @@ static void apply(const uint8_t *bytes, size_t n, struct proto_result *result)
 
 /* ---- the ledger client's functions ---- */
 
+enum { RETRY_MS = 20 };
+
+static void run(struct link_client *c);
+
+static void on_timer(uv_timer_t *timer)
+{
+    run(timer->data);
+}
+
+static void on_soon(uv_idle_t *idle)
+{
+    (void)uv_idle_stop(idle);
+    run(idle->data);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct link_client *c = handle->data;
+    if (--c->handles == 0)
+        free(c);
+}
+
 int link_client_new(struct link_client **out, const struct link_config *config, char error[256])
 {
     struct link_client *c = calloc(1, sizeof *c);
     (void)error;
     CHECK(c != NULL);
     STAILQ_INIT(&c->items);
-    c->wake = config->wake;
-    c->wake_ctx = config->wake_ctx;
+    (void)uv_timer_init(config->loop, &c->timer);
+    (void)uv_idle_init(config->loop, &c->soon);
+    (void)uv_timer_start(&c->timer, on_timer, RETRY_MS, RETRY_MS);
+    c->timer.data = c->soon.data = c;
+    c->handles = 2;
     pthread_mutex_lock(&L.lock);
     L.client = c;
     pthread_mutex_unlock(&L.lock);
@@ -125,13 +151,14 @@ void link_client_free(struct link_client *c)
         i->done(i->arg, &unknown);
         free(i);
     }
-    free(c);
+    uv_close((uv_handle_t *)&c->timer, on_closed);
+    uv_close((uv_handle_t *)&c->soon, on_closed);
 }
 
 static void add(struct link_client *c, struct item *i)
 {
     STAILQ_INSERT_TAIL(&c->items, i, entry);
-    c->wake(c->wake_ctx);
+    (void)uv_idle_start(&c->soon, on_soon);
 }
 
 int link_client_submit(struct link_client *c, const struct proto_command *command,
@@ -206,7 +233,7 @@ static void run_command(struct item *i)
     i->done(i->arg, &a);
 }
 
-int link_client_run(struct link_client *c)
+static void run(struct link_client *c)
 {
     struct items now = STAILQ_HEAD_INITIALIZER(now);
     struct item *i;
@@ -225,7 +252,6 @@ int link_client_run(struct link_client *c)
         free(i);
     }
     pthread_mutex_unlock(&L.lock);
-    return 20; /* what was silent may speak again */
 }
 
 unsigned link_client_queued(const struct link_client *c)

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ledger client against scripted nodes in this process (NNG REP over inproc): what it does with
+ * The ledger client against scripted nodes in this process, over real mutual TLS: what it does with
  * each kind of reply, with a node that is gone, and at a deadline.
  */
 #include "proto/base/check.h"
 #include "proto/link/client.h"
+#include "proto/net/listener.h"
+#include "tests/unit/free_port.h"
+#include "tests/unit/store_tmp.h"
+#include "tools/certs/layout.h"
 
 #include <errno.h>
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/rep.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,9 +29,9 @@ struct step {
 
 struct fake {
     uint32_t id;
-    char url[64];
-    nng_socket socket;
-    pthread_t thread;
+    char address[32];
+    struct net_tls *tls;
+    struct net_thread *thread;
     struct step script[SCRIPT_MAX];
     atomic_uint requests;
     pthread_mutex_t mutex;
@@ -51,7 +53,7 @@ struct outcome {
     char detail[256];
 };
 
-static unsigned worlds; /* a name of its own for each test's sockets */
+static char ca[PATH_MAX], edge[PATH_MAX];
 
 static void remember(struct fake *f, struct proto_reader *r, uint32_t n)
 {
@@ -66,7 +68,17 @@ static void remember(struct fake *f, struct proto_reader *r, uint32_t n)
     pthread_mutex_unlock(&f->mutex);
 }
 
-static void answer(struct fake *f, const struct step *step, unsigned kind, uint32_t n)
+static void send_back(struct net_conn *conn, uint32_t tag, const void *p, size_t n)
+{
+    struct net_frame *f = net_frame_of(p, n);
+    CHECK(f != NULL);
+    f->tag = tag;
+    if (net_conn_send(conn, f) != 0)
+        net_frame_free(f);
+}
+
+static void answer(struct fake *f, struct net_conn *conn, uint32_t tag, const struct step *step,
+                   unsigned kind, uint32_t n)
 {
     static const struct proto_result ok = {.code = PROTO_OK};
     uint8_t buf[64 * 1024], bytes[PROTO_RESULT_MAX];
@@ -93,28 +105,24 @@ static void answer(struct fake *f, const struct step *step, unsigned kind, uint3
         proto_reply_item_put(&w, &item);
     }
     CHECK(!w.full);
-    (void)nng_send(f->socket, buf, w.n, 0);
+    send_back(conn, tag, buf, w.n);
 }
 
-static void *serve(void *arg)
+static void on_frame(void *ctx, struct net_conn *conn, struct net_frame *m)
 {
-    struct fake *f = arg;
-    nng_msg *m;
-    while (nng_recvmsg(f->socket, &m, 0) == 0) {
-        struct proto_reader r = proto_reader_over(nng_msg_body(m), nng_msg_len(m));
-        struct proto_request_head h;
-        uint32_t n;
-        unsigned k = atomic_fetch_add(&f->requests, 1);
-        CHECK(proto_request_open(&r, &h, &n));
-        remember(f, &r, n);
-        const struct step *step = &f->script[k < SCRIPT_MAX ? k : SCRIPT_MAX - 1];
-        if (step->status == GARBAGE)
-            (void)nng_send(f->socket, (char[]){'?'}, 1, 0);
-        else if (step->status != SILENT)
-            answer(f, step, h.kind, n);
-        nng_msg_free(m);
-    }
-    return NULL;
+    struct fake *f = ctx;
+    struct proto_reader r = proto_reader_over(m->bytes, m->len);
+    struct proto_request_head h;
+    uint32_t n;
+    unsigned k = atomic_fetch_add(&f->requests, 1);
+    CHECK(proto_request_open(&r, &h, &n));
+    remember(f, &r, n);
+    const struct step *step = &f->script[k < SCRIPT_MAX ? k : SCRIPT_MAX - 1];
+    if (step->status == GARBAGE)
+        send_back(conn, m->tag, "?", 1);
+    else if (step->status != SILENT)
+        answer(f, conn, m->tag, step, h.kind, n);
+    net_frame_free(m);
 }
 
 static void script(struct fake *f, const struct step *steps, unsigned n)
@@ -123,17 +131,30 @@ static void script(struct fake *f, const struct step *steps, unsigned n)
         f->script[i] = steps[i < n ? i : n - 1];
 }
 
+static void open_port(void *arg)
+{
+    struct fake *f = arg;
+    char error[256];
+    const struct net_listener_config config = {.address = f->address,
+                                               .conns_max = 8,
+                                               .conn = {.tls = f->tls,
+                                                        .frame_max = PROTO_FRAME_MAX,
+                                                        .queue_max = PROTO_FRAME_MAX,
+                                                        .calls = {.ctx = f, .on_frame = on_frame}}};
+    if (net_listener_open(net_thread_loop(f->thread), &config, error) != 0)
+        fail_msg("%s", error);
+}
+
 static void node_start(struct fake *f)
 {
-    assert_int_equal(nng_rep0_open(&f->socket), 0);
-    assert_int_equal(nng_listen(f->socket, f->url, NULL, 0), 0);
-    assert_int_equal(pthread_create(&f->thread, NULL, serve, f), 0);
+    f->thread = net_thread_start("fake");
+    assert_non_null(f->thread);
+    net_thread_call(f->thread, open_port, f);
 }
 
 static void node_stop(struct fake *f)
 {
-    (void)nng_close(f->socket);
-    (void)pthread_join(f->thread, NULL);
+    net_thread_stop(f->thread);
 }
 
 static unsigned attempt_ms = 100; /* of the worlds made from now on */
@@ -142,21 +163,28 @@ static struct world *world_new(const struct step *one, unsigned n_one, const str
                                unsigned n_two)
 {
     struct world *w = calloc(1, sizeof *w);
-    struct link_config config = {
-        .n_nodes = NODES, .request_timeout_ms = attempt_ms, .in_flight = 2};
-    char error[256];
+    struct link_config config = {.n_nodes = NODES,
+                                 .request_timeout_ms = attempt_ms,
+                                 .in_flight = 2,
+                                 .ca_file = ca,
+                                 .cert_file = edge};
+    char error[256], name[64];
     assert_non_null(w);
-    worlds++;
     config.cluster.b[0] = 1;
     for (unsigned i = 0; i < NODES; i++) {
         struct fake *f = &w->node[i];
         f->id = i + 1;
         assert_int_equal(pthread_mutex_init(&f->mutex, NULL), 0);
-        (void)snprintf(f->url, sizeof f->url, "inproc://fake-%u-%u", worlds, i + 1);
+        (void)snprintf(f->address, sizeof f->address, "127.0.0.1:%u", free_port());
+        (void)snprintf(name, sizeof name, "pki/node-%u-client.pem", i + 1);
+        const struct net_tls_files files = {ca, store_tmp_path(name)};
+        assert_int_equal(net_tls_load(&f->tls, &files, error), 0);
         script(f, i == 0 ? one : two, i == 0 ? n_one : n_two);
         node_start(f);
         config.nodes[i].id = f->id;
-        (void)snprintf(config.nodes[i].address, sizeof config.nodes[i].address, "%s", f->url);
+        (void)snprintf(config.nodes[i].address, sizeof config.nodes[i].address, "%s", f->address);
+        (void)snprintf(config.nodes[i].server_name, sizeof config.nodes[i].server_name,
+                       "node-%u.ledger.holdfast", i + 1);
     }
     assert_int_equal(link_client_new(&w->client, &config, error), 0);
     return w;
@@ -167,6 +195,7 @@ static void world_free(struct world *w)
     link_client_free(w->client);
     for (unsigned i = 0; i < NODES; i++) {
         node_stop(&w->node[i]);
+        net_tls_free(w->node[i].tls);
         pthread_mutex_destroy(&w->node[i].mutex);
     }
     free(w);
@@ -397,6 +426,18 @@ static void F43_ids_carry_their_time(void **state)
     assert_true(proto_uuid_time_ms(&b) >= proto_uuid_time_ms(&a));
 }
 
+static int setup(void **state)
+{
+    struct certs_files files;
+    struct certs_error error;
+    if (store_tmp_setup(state) != 0)
+        return -1;
+    const struct certs_options options = {.dir = store_tmp_path("pki"), .days = 30};
+    (void)snprintf(ca, sizeof ca, "%s", store_tmp_path("pki/client-ca.crt"));
+    (void)snprintf(edge, sizeof edge, "%s", store_tmp_path("pki/edge-1.pem"));
+    return certs_layout_init(&options, NODES, 1, &files, &error);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,5 +454,5 @@ int main(void)
         cmocka_unit_test(F31_free_completes_everything),
         cmocka_unit_test(F43_ids_carry_their_time),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, store_tmp_teardown);
 }

@@ -3,12 +3,13 @@
  * peers' CA gets in, and a peer that is away costs nothing and is found again.
  */
 #include "ledger/raft/peers.h"
+#include "proto/net/dialer.h"
+#include "tests/unit/free_port.h"
 #include "tests/unit/store_tmp.h"
 #include "tools/certs/layout.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <nng/protocol/pubsub0/pub.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,6 +27,7 @@ enum { DEADLINE_MS = 20000, RETRY_MS = 20, BIG = 1024 * 1024 };
 
 struct side {
     char address[32], cert[PATH_MAX], name[32];
+    struct net_thread *thread;
     struct peers *peers;
     pthread_mutex_t mutex;
     pthread_cond_t cond;
@@ -44,23 +46,12 @@ static uint64_t now_ms(void)
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static uint16_t free_port(void)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 &&
-                getsockname(fd, (struct sockaddr *)&a, &n) == 0);
-    (void)close(fd);
-    return ntohs(a.sin_port);
-}
-
 /* A message is its number, then its number's low byte again and again. */
-static bool on_message(void *ctx, nng_msg *m)
+static bool on_message(void *ctx, struct net_frame *f)
 {
     struct side *s = ctx;
-    const uint8_t *p = nng_msg_body(m);
-    size_t n = nng_msg_len(m);
+    const uint8_t *p = f->bytes;
+    size_t n = f->len;
     uint32_t number = 0;
     pthread_mutex_lock(&s->mutex);
     s->whole = s->whole && n >= sizeof number;
@@ -73,7 +64,7 @@ static bool on_message(void *ctx, nng_msg *m)
     s->got++;
     pthread_cond_broadcast(&s->cond);
     pthread_mutex_unlock(&s->mutex);
-    nng_msg_free(m);
+    net_frame_free(f);
     return true;
 }
 
@@ -89,8 +80,18 @@ static void open_side(int i)
         if (o != i)
             config.peers[config.n_peers++] =
                 (struct peers_peer){(uint64_t)o, side[o].address, side[o].name};
-    if (peers_open(&s->peers, &config, error) != 0)
+    s->thread = net_thread_start("side");
+    assert_non_null(s->thread);
+    if (peers_open(&s->peers, s->thread, &config, error) != 0)
         fail_msg("%s", error);
+}
+
+static void close_side(int i)
+{
+    net_thread_stop(side[i].thread);
+    peers_free(side[i].peers);
+    side[i].thread = NULL;
+    side[i].peers = NULL;
 }
 
 static int setup(void **state)
@@ -120,10 +121,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    for (int i = 1; i <= 2; i++) {
-        peers_close(side[i].peers);
-        side[i].peers = NULL;
-    }
+    close_side(1);
+    close_side(2);
     return store_tmp_teardown(state);
 }
 
@@ -190,8 +189,7 @@ static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **stat
     assert_true(now_ms() - before < DEADLINE_MS / 2);
     open_side(2);
     number = until_through(1, 2, number);
-    peers_close(side[2].peers);
-    side[2].peers = NULL;
+    close_side(2);
     for (int i = 0; i < 1000; i++)
         send_number(1, 2, ++number, 1000);
     side[2].last = 0;
@@ -203,8 +201,6 @@ static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **stat
     assert_true(side[2].whole);
 }
 
-/* A connection that breaks off before its handshake is done can end a listener of NNG 1.5; then
- * the port is opened anew. */
 static void F43_connections_broken_off_in_the_handshake_close_nothing(void **state)
 {
     (void)state;
@@ -220,42 +216,66 @@ static void F43_connections_broken_off_in_the_handshake_close_nothing(void **sta
         (void)close(fd);
     }
     open_side(1);
-    uint32_t number = 0;
-    uint64_t by = now_ms() + DEADLINE_MS;
-    do {
-        if (now_ms() > by)
-            fail_msg("nothing gets through any more");
-        peers_tend(side[1].peers);
-        peers_tend(side[2].peers);
-        send_number(1, 2, ++number, 100);
-    } while (!taken(&side[2], 1, RETRY_MS));
+    (void)until_through(1, 2, 0);
     (void)until_through(2, 1, 0);
     assert_true(side[1].whole && side[2].whole);
 }
 
+struct stranger {
+    struct net_dialer *dialer;
+    struct net_tls *tls;
+    bool opened;
+    char cause[128];
+};
+
+static void on_stranger_open(void *ctx, struct net_conn *c)
+{
+    (void)c;
+    ((struct stranger *)ctx)->opened = true;
+}
+
+static void stranger_dial(void *arg)
+{
+    struct stranger *s = arg;
+    char error[256];
+    const struct net_dialer_config config = {
+        .address = side[2].address,
+        .server_name = side[2].name,
+        .conn = {.tls = s->tls,
+                 .frame_max = 100,
+                 .queue_max = 100,
+                 .calls = {.ctx = s, .on_open = on_stranger_open}}};
+    assert_int_equal(net_dialer_new(&s->dialer, net_thread_loop(side[1].thread), &config, error),
+                     0);
+}
+
+static void stranger_look(void *arg)
+{
+    struct stranger *s = arg;
+    (void)snprintf(s->cause, sizeof s->cause, "%s", net_dialer_cause(s->dialer));
+}
+
+/* An edge's certificate, of the clients' CA, on the peers' port. */
 static void F32_only_the_peers_CA_gets_in(void **state)
 {
     (void)state;
     open_side(1);
     open_side(2);
-    /* An edge's certificate, of the clients' CA, on the peers' port. */
-    char error[256], url[64], edge[PATH_MAX];
+    struct stranger s = {.opened = false};
+    char error[256], edge[PATH_MAX];
     (void)snprintf(edge, sizeof edge, "%s", store_tmp_path("pki/edge-1.pem"));
-    (void)snprintf(url, sizeof url, "tls+tcp://%s", side[2].address);
-    struct link_tls_files files = {.ca_file = ca, .cert_file = edge};
-    nng_socket s;
-    nng_dialer d;
-    uint32_t bad = 4000000;
-    assert_int_equal(nng_pub0_open(&s), 0);
-    assert_int_equal(nng_socket_set_ms(s, NNG_OPT_SENDTIMEO, 500), 0);
-    assert_int_equal(nng_dialer_create(&d, s, url), 0);
-    assert_int_equal(link_tls_dialer(d, &files, side[2].name, error), 0);
-    (void)nng_dialer_start(d, 0); /* TLS 1.2: the dialer may learn of the refusal only later */
-    for (int i = 0; i < 3; i++)
-        (void)nng_send(s, &bad, sizeof bad, 0);
+    const struct net_tls_files files = {.ca_file = ca, .cert_file = edge};
+    assert_int_equal(net_tls_load(&s.tls, &files, error), 0);
+    net_thread_call(side[1].thread, stranger_dial, &s);
     (void)until_through(1, 2, 0);
-    assert_true(side[2].last < bad);
-    (void)nng_close(s);
+    uint64_t by = now_ms() + DEADLINE_MS;
+    while (!s.cause[0] && now_ms() < by)
+        net_thread_call(side[1].thread, stranger_look, &s);
+    assert_non_null(strstr(s.cause, "may not accept our certificate"));
+    close_side(1);
+    assert_false(s.opened);
+    net_tls_free(s.tls);
+    open_side(1); /* for the teardown */
 }
 
 int main(void)

@@ -5,9 +5,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 struct thread;
 
@@ -24,21 +22,14 @@ struct thread {
     const struct cycle_load *load;
     struct cycle_figures *f;
     struct link_client *client;
-    int wake_fd;
+    uv_loop_t uv;
+    bool uv_open;
     struct load_schedule schedule;
     struct load_random random;
     struct cycle *cycles, *free;
     unsigned busy;
     uint64_t last_ok_ns;
 };
-
-static void wake(void *ctx)
-{
-    struct thread *t = ctx;
-    uint64_t one = 1;
-    ssize_t n = write(t->wake_fd, &one, sizeof one);
-    (void)n; /* full: it is awake already */
-}
 
 /* UUIDv7 of now (RFC 9562, section 5.7). */
 static void make_id(struct thread *t, struct proto_uuid *out)
@@ -211,9 +202,9 @@ static bool open_thread(struct thread *t)
     const struct bench_options *o = t->load->o;
     /* An open loop needs room for what piles up behind a slow ledger. */
     unsigned n = o->rate > 0 ? BENCH_CLIENTS_MAX / o->threads : o->clients / o->threads;
-    t->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    t->uv_open = uv_loop_init(&t->uv) == 0;
     t->cycles = calloc(n, sizeof *t->cycles);
-    if (t->wake_fd < 0 || !t->cycles) {
+    if (!t->uv_open || !t->cycles) {
         (void)snprintf(t->f->error, sizeof t->f->error, "no memory or descriptors");
         return false;
     }
@@ -223,8 +214,7 @@ static bool open_thread(struct thread *t)
         t->free = &t->cycles[i];
     }
     struct link_config link = t->load->link;
-    link.wake = wake;
-    link.wake_ctx = t;
+    link.loop = &t->uv;
     link.in_flight = o->in_flight;
     int rv = link_client_new(&t->client, &link, t->f->error);
     if (rv)
@@ -232,17 +222,17 @@ static bool open_thread(struct thread *t)
     return rv == 0;
 }
 
-static void sleep_until_woken(struct thread *t, int wait_ms, uint64_t due_in_ns)
+/* A turn of the loop that waits at most due_in_ns, finer than libuv's own milliseconds. */
+static void turn(struct thread *t, uint64_t due_in_ns)
 {
+    int wait_ms = uv_backend_timeout(&t->uv);
     uint64_t ns = wait_ms < 0 ? UINT64_C(1000000000) : (uint64_t)wait_ms * 1000000;
     ns = due_in_ns < ns ? due_in_ns : ns;
     struct timespec timeout = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-    struct pollfd p = {.fd = t->wake_fd, .events = POLLIN};
-    if (ppoll(&p, 1, &timeout, NULL) == 1) {
-        uint64_t drained;
-        ssize_t n = read(t->wake_fd, &drained, sizeof drained);
-        (void)n;
-    }
+    struct pollfd p = {.fd = uv_backend_fd(&t->uv), .events = POLLIN};
+    if (ns > 0)
+        (void)ppoll(&p, 1, &timeout, NULL);
+    (void)uv_run(&t->uv, UV_RUN_NOWAIT);
 }
 
 static void loop(struct thread *t)
@@ -258,22 +248,19 @@ static void loop(struct thread *t)
                 t->schedule.begun--;
                 room = false;
             }
-        int wait_ms = link_client_run(t->client);
-        now = load_now_ns();
         if (t->busy == 0 && now >= t->schedule.end_ns)
             break;
         if (now > give_up)
             break;
         uint64_t due_in = room && t->free ? load_schedule_wait(&t->schedule, now) : UINT64_MAX;
-        if (due_in > 0)
-            sleep_until_woken(t, wait_ms, due_in);
+        turn(t, due_in);
     }
     t->f->unfinished = t->busy;
 }
 
 void cycle_run(const struct cycle_load *load, unsigned thread, struct cycle_figures *f)
 {
-    struct thread t = {.load = load, .f = f, .wake_fd = -1};
+    struct thread t = {.load = load, .f = f};
     *f = (struct cycle_figures){0};
     for (int i = 0; i < CYCLE_LATENCIES; i++)
         histogram_init(&f->latency[i]);
@@ -285,6 +272,8 @@ void cycle_run(const struct cycle_load *load, unsigned thread, struct cycle_figu
     if (t.client)
         link_client_free(t.client);
     free(t.cycles);
-    if (t.wake_fd >= 0)
-        (void)close(t.wake_fd);
+    if (t.uv_open) {
+        (void)uv_run(&t.uv, UV_RUN_DEFAULT); /* until the client's handles are closed */
+        (void)uv_loop_close(&t.uv);
+    }
 }

@@ -5,7 +5,7 @@
 
 #include <curl/curl.h>
 #include <inttypes.h>
-#include <nng/nng.h>
+#include <uv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static void put_machine(void)
     (void)putchar(',');
     put_string("compiler", __VERSION__);
     (void)putchar(',');
-    put_string("nng", nng_version());
+    put_string("libuv", uv_version_string());
     (void)putchar(',');
     put_string("curl", curl_version_info(CURLVERSION_NOW)->version);
     (void)putchar('}');

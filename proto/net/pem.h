@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Private to edge/http: the objects of a PEM file, decoded. Main thread, at start.
+ * The objects of a PEM file, decoded. At start, any one thread.
  */
-#ifndef HOLDFAST_EDGE_HTTP_PEM_H
-#define HOLDFAST_EDGE_HTTP_PEM_H
+#ifndef HOLDFAST_PROTO_NET_PEM_H
+#define HOLDFAST_PROTO_NET_PEM_H
 
 #include <stddef.h>
 

@@ -2,7 +2,7 @@
  * PEM files by BearSSL's streaming decoder. Main thread, at start. File contents may be a private
  * key: buffers are wiped, and no byte of them goes into a message.
  */
-#include "edge/http/pem.h"
+#include "proto/net/pem.h"
 
 #include "proto/base/buf.h"
 

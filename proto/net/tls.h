@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Mutual TLS: who we are and whom we trust. Both sides show a certificate and both check the
+ * other's against one CA. Who dials also checks the name in the server's certificate (without it
+ * any certificate of the CA would pass); a listener's CA is the role of whoever connects.
+ * TLS 1.2 (RFC 5246) by BearSSL, ECDHE with AEAD suites only (RFC 9325), no renegotiation.
+ * Loaded at start; read-only after that, so that threads may share it.
+ */
+#ifndef HOLDFAST_PROTO_NET_TLS_H
+#define HOLDFAST_PROTO_NET_TLS_H
+
+struct net_tls_files {
+    const char *ca_file;   /* PEM: who may stand on the other side */
+    const char *cert_file; /* PEM: our certificate (with its chain) and its key, in one file */
+};
+
+struct net_tls;
+
+/* 0 or a negative code; `error` gets file and cause, never a key's bytes. */
+__attribute__((warn_unused_result)) int
+net_tls_load(struct net_tls **out, const struct net_tls_files *files, char error[256]);
+/* Whether the files are there and hold what they should, for --check. */
+__attribute__((warn_unused_result)) int net_tls_check(const struct net_tls_files *files,
+                                                      char error[256]);
+/* After the last connection that uses it. Wipes the key. */
+void net_tls_free(struct net_tls *tls);
+
+#endif
