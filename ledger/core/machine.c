@@ -91,6 +91,7 @@ int core_machine_new(struct core_machine **out, const struct core_config *config
     m->observer = config->observer;
     if (rv == 0 && at && at->index > 0) {
         m->at = *at;
+        core_absent_start(&m->overlay.absent, at->clock_us);
         rv = group_load(m);
         if (rv == 0)
             rv = core_level_check(m, core_machine_level(m));
@@ -391,7 +392,7 @@ size_t core_machine_changed(const struct core_machine *m)
 
 size_t core_machine_records(const struct core_machine *m)
 {
-    return m->overlay.all.n;
+    return core_overlay_records(&m->overlay);
 }
 
 int core_machine_visit(struct core_machine *m, core_change_visit *visit, void *ctx)

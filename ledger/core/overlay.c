@@ -1,28 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/core/overlay.h"
 
+#include "ledger/core/record.h"
 #include "proto/base/check.h"
+#include "proto/base/pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static const uint16_t block_sizes[CORE_OVERLAY_CLASSES] = {64,
-                                                           96,
-                                                           128,
-                                                           160,
-                                                           192,
-                                                           256,
-                                                           320,
-                                                           384,
-                                                           512,
-                                                           640,
-                                                           768,
-                                                           1024,
-                                                           1280,
-                                                           1536,
-                                                           2048,
-                                                           3072,
-                                                           CORE_OVERLAY_BLOCK_MAX};
+static const uint16_t block_sizes[CORE_OVERLAY_CLASSES] = {
+    64,  96,  128, 160, 192,  224,  256,  288,  320,  384,
+    512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, CORE_OVERLAY_BLOCK_MAX};
 
 enum { FIRST_SLOTS = 65536 };
 
@@ -63,21 +51,38 @@ static void fail(struct core_overlay *o, int code)
 }
 
 /* ---- hashing: speed only; nothing that is chained or stored depends on it ---- */
-static uint32_t tag_of(const uint8_t *p, size_t n)
+__extension__ typedef unsigned __int128 wide;
+
+static inline uint64_t mix(uint64_t a, uint64_t b)
 {
-    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t h = n * k, x;
-    for (; n >= 8; p += 8, n -= 8) {
-        memcpy(&x, p, 8);
-        h = (h ^ x) * k;
-        h ^= h >> 32;
-    }
-    x = 0;
+    wide p = (wide)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+static inline uint64_t load(const uint8_t *p, size_t n)
+{
+    uint64_t x = 0;
     memcpy(&x, p, n);
-    h = (h ^ x) * k;
-    h ^= h >> 29;
-    h *= k;
-    return (uint32_t)(h >> 32);
+    return x;
+}
+
+/* Sixteen bytes a step, the last ones once more with what is before them. */
+static inline uint32_t tag_of(const uint8_t *p, size_t n)
+{
+    const uint64_t a = UINT64_C(0x9e3779b97f4a7c15), b = UINT64_C(0xd6e8feb86659fd93);
+    uint64_t h = n * a;
+    size_t left = n;
+    for (; left > 16; p += 16, left -= 16)
+        h = mix(load(p, 8) ^ a, load(p + 8, 8) ^ b ^ h);
+    if (n >= 16)
+        h = mix(load(p + left - 16, 8) ^ b, load(p + left - 8, 8) ^ a ^ h);
+    else if (n >= 8)
+        h = mix(load(p, 8) ^ b, load(p + n - 8, 8) ^ a ^ h);
+    else if (n >= 4)
+        h = mix(load(p, 4) ^ b, load(p + n - 4, 4) ^ a ^ h);
+    else
+        h = mix(p[0] ^ b, ((uint64_t)p[n / 2] << 8 | p[n - 1]) ^ a ^ h);
+    return (uint32_t)(h ^ h >> 32);
 }
 
 /* ---- blocks ---- */
@@ -89,6 +94,22 @@ static unsigned class_for(size_t n)
     return c;
 }
 
+/* Small ones first: most classes never fill one. Then large enough for large pages. */
+static bool chunk_new(struct core_overlay *o, unsigned class)
+{
+    size_t n = o->chunk[class] ? o->chunk[class] : CORE_OVERLAY_CHUNK;
+    uint8_t *chunk = malloc(n);
+    if (!chunk)
+        return false;
+    base_pages_large(chunk, n);
+    memcpy(chunk, &o->chunks, sizeof(void *));
+    o->chunks = chunk;
+    o->bump[class] = chunk + 64 + (64 - (uintptr_t)chunk % 64) % 64; /* past the link */
+    o->bump_end[class] = chunk + n;
+    o->chunk[class] = n < CORE_OVERLAY_CHUNK_MAX ? n * 2 : n;
+    return true;
+}
+
 static struct core_record *block_new(struct core_overlay *o, unsigned class, size_t klen)
 {
     size_t size = block_sizes[class];
@@ -97,15 +118,8 @@ static struct core_record *block_new(struct core_overlay *o, unsigned class, siz
         memcpy(&o->free_blocks[class], b, sizeof(void *));
         return (struct core_record *)(b + header_at(klen));
     }
-    if ((size_t)(o->bump_end[class] - o->bump[class]) < size) {
-        uint8_t *chunk = malloc(CORE_OVERLAY_CHUNK);
-        if (!chunk)
-            return NULL;
-        memcpy(chunk, &o->chunks, sizeof(void *));
-        o->chunks = chunk;
-        o->bump[class] = chunk + 64 + (64 - (uintptr_t)chunk % 64) % 64; /* past the link */
-        o->bump_end[class] = chunk + CORE_OVERLAY_CHUNK;
-    }
+    if ((size_t)(o->bump_end[class] - o->bump[class]) < size && !chunk_new(o, class))
+        return NULL;
     uint8_t *b = o->bump[class];
     o->bump[class] += size;
     return (struct core_record *)(b + header_at(klen));
@@ -133,6 +147,11 @@ static bool list_room(struct core_list *l)
     return true;
 }
 
+static struct core_shelf *shelf_of(struct core_overlay *o, const struct core_record *r)
+{
+    return &o->shelf[r->flags & CORE_RECORD_PASSING ? CORE_SHELF_PASSING : CORE_SHELF_LASTING];
+}
+
 static void mark_dirty(struct core_overlay *o, struct core_record *r)
 {
     if (r->flags & (CORE_RECORD_DIRTY | CORE_RECORD_SPARE))
@@ -142,7 +161,7 @@ static void mark_dirty(struct core_overlay *o, struct core_record *r)
         return;
     }
     if (!(r->flags & CORE_RECORD_WRITING))
-        o->busy++;
+        shelf_of(o, r)->busy++;
     r->flags |= CORE_RECORD_DIRTY;
     r->dirty = (uint32_t)o->dirty.n;
     o->dirty.e[o->dirty.n++] = r;
@@ -155,21 +174,42 @@ static void unmark_dirty(struct core_overlay *o, struct core_record *r)
     last->dirty = r->dirty;
     r->flags &= (uint8_t)~CORE_RECORD_DIRTY;
     if (!(r->flags & CORE_RECORD_WRITING))
-        o->busy--;
+        shelf_of(o, r)->busy--;
 }
 
 /* ---- the table ---- */
-static struct core_record *find(struct core_overlay *o, const uint8_t *key, size_t klen,
+static bool passing(unsigned table)
+{
+    switch (table) {
+    case CORE_TABLE_hold:
+    case CORE_TABLE_closed:
+    case CORE_TABLE_command:
+    case CORE_TABLE_reference:
+    case CORE_TABLE_audit:
+    case CORE_TABLE_idempotency:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static struct core_shelf *shelf_for(struct core_overlay *o, const uint8_t *key)
+{
+    return &o->shelf[passing(key[0]) ? CORE_SHELF_PASSING : CORE_SHELF_LASTING];
+}
+
+static inline bool same_key(const struct core_record *r, const uint8_t *key, size_t klen)
+{
+    return r->klen == klen && memcmp(key_of(r), key, klen) == 0;
+}
+
+static struct core_record *find(const struct core_shelf *s, const uint8_t *key, size_t klen,
                                 uint32_t tag)
 {
-    size_t mask = o->n_slots - 1;
-    for (size_t i = tag & mask; o->slots[i].r; i = (i + 1) & mask) {
-        if (o->slots[i].tag != tag)
-            continue;
-        struct core_record *r = o->slots[i].r;
-        if (r->klen == klen && memcmp(key_of(r), key, klen) == 0)
-            return r;
-    }
+    size_t mask = s->n_slots - 1;
+    for (size_t i = tag & mask; s->slots[i].r; i = (i + 1) & mask)
+        if (s->slots[i].tag == tag && same_key(s->slots[i].r, key, klen))
+            return s->slots[i].r;
     return NULL;
 }
 
@@ -181,30 +221,38 @@ static void slot_fill(struct core_slot *slots, size_t n_slots, struct core_slot 
     slots[i] = s;
 }
 
-static size_t slot_of(const struct core_overlay *o, const struct core_record *r)
+static size_t slot_of(const struct core_shelf *s, const struct core_record *r)
 {
-    size_t i = r->tag & (o->n_slots - 1);
-    while (o->slots[i].r != r)
-        i = (i + 1) & (o->n_slots - 1);
+    size_t i = r->tag & (s->n_slots - 1);
+    while (s->slots[i].r != r)
+        i = (i + 1) & (s->n_slots - 1);
     return i;
 }
 
-static bool table_room(struct core_overlay *o)
+static struct core_slot *slots_new(size_t n)
 {
-    if (!list_room(&o->all))
-        return false;
-    if ((o->all.n + 1) * 10 < o->n_slots * 7)
-        return true;
-    size_t n = o->n_slots * 2;
     struct core_slot *slots = calloc(n, sizeof *slots);
+    if (slots)
+        base_pages_large(slots, n * sizeof *slots);
+    return slots;
+}
+
+static bool table_room(struct core_shelf *s)
+{
+    if (!list_room(&s->all))
+        return false;
+    if ((s->all.n + 1) * 10 < s->n_slots * 7)
+        return true;
+    size_t n = s->n_slots * 2;
+    struct core_slot *slots = slots_new(n);
     if (!slots)
         return false;
-    for (size_t i = 0; i < o->n_slots; i++)
-        if (o->slots[i].r)
-            slot_fill(slots, n, o->slots[i]);
-    free(o->slots);
-    o->slots = slots;
-    o->n_slots = n;
+    for (size_t i = 0; i < s->n_slots; i++)
+        if (s->slots[i].r)
+            slot_fill(slots, n, s->slots[i]);
+    free(s->slots);
+    s->slots = slots;
+    s->n_slots = n;
     return true;
 }
 
@@ -212,40 +260,43 @@ static struct core_record *insert(struct core_overlay *o, const uint8_t *key, si
                                   uint32_t tag, size_t vlen)
 {
     unsigned class = class_for(block_size(klen, vlen));
-    struct core_record *r = table_room(o) ? block_new(o, class, klen) : NULL;
+    struct core_shelf *s = shelf_for(o, key);
+    struct core_record *r = table_room(s) ? block_new(o, class, klen) : NULL;
     if (!r) {
         fail(o, -ENOMEM);
         return NULL;
     }
     *r = (struct core_record){.tag = tag,
-                              .at = (uint32_t)o->all.n,
+                              .at = (uint32_t)s->all.n,
                               .klen = (uint16_t)klen,
                               .vlen = (uint16_t)vlen,
-                              .class = (uint8_t) class};
+                              .class = (uint8_t) class,
+                              .flags = passing(key[0]) ? CORE_RECORD_PASSING : 0};
     memcpy((uint8_t *)r - klen, key, klen);
-    o->all.e[o->all.n++] = r;
-    slot_fill(o->slots, o->n_slots, (struct core_slot){.r = r, .tag = tag});
+    s->all.e[s->all.n++] = r;
+    slot_fill(s->slots, s->n_slots, (struct core_slot){.r = r, .tag = tag});
     return r;
 }
 
 /* Forgets a record that is on no list. */
 static void take_out(struct core_overlay *o, struct core_record *r)
 {
-    size_t mask = o->n_slots - 1, hole = slot_of(o, r);
-    for (size_t i = (hole + 1) & mask; o->slots[i].r; i = (i + 1) & mask) {
-        size_t home = o->slots[i].tag & mask;
+    struct core_shelf *s = shelf_of(o, r);
+    size_t mask = s->n_slots - 1, hole = slot_of(s, r);
+    for (size_t i = (hole + 1) & mask; s->slots[i].r; i = (i + 1) & mask) {
+        size_t home = s->slots[i].tag & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
-            o->slots[hole] = o->slots[i];
+            s->slots[hole] = s->slots[i];
             hole = i;
         }
     }
-    o->slots[hole] = (struct core_slot){0};
-    struct core_record *last = o->all.e[o->all.n - 1];
+    s->slots[hole] = (struct core_slot){0};
+    struct core_record *last = s->all.e[s->all.n - 1];
     if (last != r) {
         last->at = r->at;
-        o->all.e[r->at] = last;
+        s->all.e[r->at] = last;
     }
-    o->all.n--;
+    s->all.n--;
     block_free(o, r);
 }
 
@@ -254,13 +305,20 @@ int core_overlay_init(struct core_overlay *o, const struct core_backing *backing
 {
     memset(o, 0, sizeof *o);
     o->backing = *backing;
-    o->limit = limit ? limit : CORE_OVERLAY_CACHE_DEFAULT;
+    if (limit == 0)
+        limit = CORE_OVERLAY_CACHE_DEFAULT;
+    o->shelf[CORE_SHELF_PASSING].limit = limit / 4;
+    o->shelf[CORE_SHELF_LASTING].limit = limit - limit / 4;
     /* Small at first and doubled as records come: a table sized for the whole cache would lie
      * spread over so many pages that every look-up missed the TLB (a quarter more time per command
      * at 200,000 records). Doubling at n records costs about 20 ns x n, once. */
-    o->n_slots = FIRST_SLOTS;
-    o->slots = calloc(o->n_slots, sizeof *o->slots);
-    return o->slots ? 0 : -ENOMEM;
+    for (unsigned i = 0; i < CORE_SHELVES; i++) {
+        o->shelf[i].n_slots = FIRST_SLOTS;
+        o->shelf[i].slots = slots_new(FIRST_SLOTS);
+        if (!o->shelf[i].slots)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 void core_overlay_close(struct core_overlay *o)
@@ -271,15 +329,17 @@ void core_overlay_close(struct core_overlay *o)
         free(o->chunks);
         o->chunks = next;
     }
-    free(o->slots);
-    free(o->all.e);
+    for (unsigned i = 0; i < CORE_SHELVES; i++) {
+        free(o->shelf[i].slots);
+        free(o->shelf[i].all.e);
+    }
     free(o->dirty.e);
     free(o->writing.e);
     memset(o, 0, sizeof *o);
 }
 
-static struct core_record *load(struct core_overlay *o, const uint8_t *key, size_t klen,
-                                uint32_t tag, const void *value, size_t vlen)
+static struct core_record *load_clean(struct core_overlay *o, const uint8_t *key, size_t klen,
+                                      uint32_t tag, const void *value, size_t vlen)
 {
     if (klen == 0 || klen > CORE_KEY_MAX || vlen > CORE_VALUE_MAX) {
         fail(o, -EIO);
@@ -289,24 +349,44 @@ static struct core_record *load(struct core_overlay *o, const uint8_t *key, size
     if (!r)
         return NULL;
     memcpy(value_of(r), value, vlen);
-    r->flags = CORE_RECORD_BELOW | CORE_RECORD_SEEN;
+    r->flags |= CORE_RECORD_BELOW | CORE_RECORD_SEEN;
     return r;
 }
 
-/* The record, a tombstone too, fetched from below where it is not here. */
-static struct core_record *look(struct core_overlay *o, const struct core_key *k, uint32_t tag)
+/* A clean tombstone that stands for nothing below: the next look-up need not ask. It is the first
+ * to go when memory is short. */
+static struct core_record *note_absent(struct core_overlay *o, const struct core_key *k,
+                                       uint32_t tag)
 {
-    struct core_record *r = find(o, k->b, k->n, tag);
-    if (r || !o->backing.get || o->failed)
-        return r;
+    if (passing(k->b[0]))
+        return NULL; /* there is one such key per command: core_absent knows most of them */
+    struct core_record *r = insert(o, k->b, k->n, tag, 0);
+    if (r)
+        r->flags |= CORE_RECORD_DELETED;
+    return r;
+}
+
+static struct core_record *fetch(struct core_overlay *o, const struct core_key *k, uint32_t tag)
+{
     const void *value;
     size_t n;
+    if (!o->backing.get || o->failed || core_absent_sure(&o->absent, k->b, k->n))
+        return NULL;
     int rv = o->backing.get(o->backing.ctx, k->b, k->n, &value, &n);
     if (rv == 0)
-        return load(o, k->b, k->n, tag, value, n);
-    if (rv != -ENOENT)
-        fail(o, rv);
+        return load_clean(o, k->b, k->n, tag, value, n);
+    if (rv == -ENOENT)
+        return note_absent(o, k, tag);
+    fail(o, rv);
     return NULL;
+}
+
+/* The record, a tombstone too, fetched from below where it is not here. */
+static inline struct core_record *look(struct core_overlay *o, const struct core_key *k,
+                                       uint32_t tag)
+{
+    struct core_record *r = find(shelf_for(o, k->b), k->b, k->n, tag);
+    return r ? r : fetch(o, k, tag);
 }
 
 void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen)
@@ -339,8 +419,9 @@ static struct core_record *enlarge(struct core_overlay *o, struct core_record *r
     memcpy((uint8_t *)larger - r->klen, key_of(r), r->klen);
     *larger = *r;
     larger->class = (uint8_t) class;
-    o->slots[slot_of(o, r)].r = larger;
-    o->all.e[r->at] = larger;
+    struct core_shelf *s = shelf_of(o, r);
+    s->slots[slot_of(s, r)].r = larger;
+    s->all.e[r->at] = larger;
     if (r->flags & CORE_RECORD_DIRTY)
         o->dirty.e[r->dirty] = larger;
     if (r->flags & CORE_RECORD_WRITING)
@@ -394,31 +475,38 @@ void core_overlay_load(struct core_overlay *o, const void *key, size_t klen, con
                        size_t vlen)
 {
     uint32_t tag = tag_of(key, klen);
-    if (o->failed == 0 && !find(o, key, klen, tag))
-        (void)load(o, key, klen, tag, value, vlen);
+    if (o->failed == 0 && !find(shelf_for(o, key), key, klen, tag))
+        (void)load_clean(o, key, klen, tag, value, vlen);
 }
 
-void core_overlay_trim(struct core_overlay *o)
+static void trim(struct core_overlay *o, struct core_shelf *s)
 {
-    size_t clean = o->all.n - o->busy;
-    if (clean <= o->limit)
+    size_t clean = s->all.n - s->busy;
+    if (clean <= s->limit)
         return;
     /* A bounded walk; what it leaves is taken by the next ones. */
-    size_t excess = clean - o->limit, steps = 64 + 8 * excess;
-    while (excess > 0 && steps-- > 0 && o->all.n > 0) {
-        if (o->hand >= o->all.n)
-            o->hand = 0;
-        struct core_record *r = o->all.e[o->hand];
+    size_t excess = clean - s->limit, steps = 64 + 8 * excess;
+    while (excess > 0 && steps-- > 0 && s->all.n > 0) {
+        if (s->hand >= s->all.n)
+            s->hand = 0;
+        struct core_record *r = s->all.e[s->hand];
         if (r->flags & (CORE_RECORD_DIRTY | CORE_RECORD_WRITING)) {
-            o->hand++;
+            s->hand++;
         } else if (r->flags & CORE_RECORD_SEEN) {
             r->flags &= (uint8_t)~CORE_RECORD_SEEN;
-            o->hand++;
+            s->hand++;
         } else {
+            core_absent_note(&o->absent, key_of(r), r->klen);
             take_out(o, r); /* the last one takes its place under the hand */
             excess--;
         }
     }
+}
+
+void core_overlay_trim(struct core_overlay *o)
+{
+    for (unsigned i = 0; i < CORE_SHELVES; i++)
+        trim(o, &o->shelf[i]);
 }
 
 int core_overlay_changes(struct core_overlay *o, core_change_visit *visit, void *ctx)
@@ -447,17 +535,17 @@ void core_overlay_written(struct core_overlay *o)
         r->flags &= (uint8_t)~CORE_RECORD_WRITING;
         if (r->flags & CORE_RECORD_DIRTY)
             continue;
-        o->busy--;
+        shelf_of(o, r)->busy--;
         if (r->flags & CORE_RECORD_DELETED)
             take_out(o, r);
     }
     o->writing.n = 0;
 }
 
-int core_overlay_visit(struct core_overlay *o, core_change_visit *visit, void *ctx)
+static int visit_shelf(const struct core_shelf *s, core_change_visit *visit, void *ctx)
 {
-    for (size_t i = 0; i < o->all.n; i++) {
-        struct core_record *r = o->all.e[i];
+    for (size_t i = 0; i < s->all.n; i++) {
+        struct core_record *r = s->all.e[i];
         if (r->flags & CORE_RECORD_DELETED)
             continue;
         int rv = visit(ctx, key_of(r), r->klen, value_of(r), r->vlen);
@@ -465,4 +553,12 @@ int core_overlay_visit(struct core_overlay *o, core_change_visit *visit, void *c
             return rv;
     }
     return 0;
+}
+
+int core_overlay_visit(struct core_overlay *o, core_change_visit *visit, void *ctx)
+{
+    int rv = 0;
+    for (unsigned i = 0; i < CORE_SHELVES && rv == 0; i++)
+        rv = visit_shelf(&o->shelf[i], visit, ctx);
+    return rv;
 }

@@ -10,7 +10,13 @@
  * A record made and dropped between two checkpoints leaves no trace. Values do not move until the
  * next core_overlay_trim, so handlers keep pointers into them. A block is key (padded to 8) |
  * header | value: the value leads back to its record, and looking at a key brings the header along.
- * Clean records beyond `limit` are dropped by CLOCK, in trim only.
+ *
+ * Records stand on two shelves, each with its own table and its own share of the limit: lasting
+ * ones (orgs, keys, budgets, counters) and passing ones (holds and what is left of them, command
+ * ids), of which every command makes some. So the passing ones neither push the others out of
+ * memory nor spread them over a table that no processor cache holds. Clean records beyond a shelf's
+ * limit are dropped by CLOCK, in trim only. What is not below is remembered: of lasting keys by a
+ * clean tombstone, of hold ids by core_absent.
  *
  * Failure (no memory, a backing that fails) is sticky: `failed` is set, get answers NULL, put
  * answers a spare block that goes nowhere. The machine looks at `failed` after every command.
@@ -18,12 +24,14 @@
 #ifndef HOLDFAST_CORE_OVERLAY_H
 #define HOLDFAST_CORE_OVERLAY_H
 
+#include "ledger/core/absent.h"
 #include "ledger/core/core.h"
 
 enum {
-    CORE_OVERLAY_CLASSES = 17,
+    CORE_OVERLAY_CLASSES = 20,
     CORE_OVERLAY_BLOCK_MAX = 4416,       /* header + CORE_VALUE_MAX + CORE_KEY_MAX, rounded up */
-    CORE_OVERLAY_CHUNK = 128 * 1024,     /* bytes asked of malloc at once */
+    CORE_OVERLAY_CHUNK = 128 * 1024,     /* bytes asked of malloc at once, at first ... */
+    CORE_OVERLAY_CHUNK_MAX = 8 << 20,    /* ... and at most */
     CORE_OVERLAY_CACHE_DEFAULT = 4000000 /* clean records */
 };
 
@@ -35,7 +43,7 @@ struct core_key {
 
 struct core_record {
     uint32_t tag;     /* of the key's hash */
-    uint32_t at;      /* in overlay.all */
+    uint32_t at;      /* in its shelf's list */
     uint32_t dirty;   /* in overlay.dirty, if CORE_RECORD_DIRTY */
     uint32_t writing; /* in overlay.writing, if CORE_RECORD_WRITING */
     uint16_t klen, vlen;
@@ -51,6 +59,7 @@ enum core_record_flag {
     CORE_RECORD_DELETED = 8,
     CORE_RECORD_SEEN = 16, /* CLOCK's second chance */
     CORE_RECORD_SPARE = 32,
+    CORE_RECORD_PASSING = 64, /* stands on that shelf */
 };
 
 struct core_slot {
@@ -64,24 +73,38 @@ struct core_list {
     size_t n, cap;
 };
 
-struct core_overlay {
-    struct core_backing backing;
+struct core_shelf {
     struct core_slot *slots; /* open addressing, linear probing */
     size_t n_slots;          /* a power of two */
-    struct core_list all, dirty, writing;
+    struct core_list all;
     size_t limit; /* clean records kept */
     size_t busy;  /* records that are dirty or being written */
     size_t hand;  /* CLOCK's */
+};
+
+enum { CORE_SHELF_LASTING, CORE_SHELF_PASSING, CORE_SHELVES };
+
+struct core_overlay {
+    struct core_backing backing;
+    struct core_shelf shelf[CORE_SHELVES];
+    struct core_list dirty, writing;
+    struct core_absent absent;
     void *chunks; /* each begins with the pointer to the next */
     void *free_blocks[CORE_OVERLAY_CLASSES];
     uint8_t *bump[CORE_OVERLAY_CLASSES], *bump_end[CORE_OVERLAY_CLASSES];
-    int failed; /* 0, or the final negative code */
+    size_t chunk[CORE_OVERLAY_CLASSES]; /* size of the next one */
+    int failed;                         /* 0, or the final negative code */
     uint64_t spare[CORE_OVERLAY_BLOCK_MAX / 8];
 };
 
+/* limit: clean records kept in all, a quarter of them passing ones. */
 __attribute__((warn_unused_result)) int
 core_overlay_init(struct core_overlay *o, const struct core_backing *backing, size_t limit);
 void core_overlay_close(struct core_overlay *o);
+static inline size_t core_overlay_records(const struct core_overlay *o)
+{
+    return o->shelf[CORE_SHELF_LASTING].all.n + o->shelf[CORE_SHELF_PASSING].all.n;
+}
 
 /* The value, or NULL: absent (or failed). */
 void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen);

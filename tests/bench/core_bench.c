@@ -1,267 +1,249 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core-bench: nanoseconds of one reserve + settle pair in the state machine alone, with an org >
- * team > key hierarchy of monthly budgets, and how much of it is hashing. Commands are sealed and
- * batched beforehand, 200 an entry.
+ * core-bench: CPU time of one reserve + settle pair in the state machine, with a hierarchy org >
+ * team > key of monthly budgets, keys drawn uniformly (scenario.h).
+ *
+ *   core-bench [--orgs N] [--keys N] [--pairs N]        records in memory alone
+ *              [--store DIR [--cache RECORDS]]          over a state store, with its checkpoints
+ *
+ * The chain at the end says that two versions of the machine did the same.
+ * Without --keys: one org with one key, then 1,000 with one each. With a store the stages are told
+ * apart: apply (the loop), the copy of what changed and the release after it (the loop too), and
+ * writing it (the checkpoint thread). Everything runs on one thread here, so the sum is a node's
+ * cost.
  */
-#include "ledger/core/core.h"
-#include "proto/budget.h"
+#include "ledger/store/state_store.h"
 #include "proto/chain.h"
+#include "tests/bench/scenario.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
-enum { BATCH = 200, PAIRS = 200000 };
-#define CLOCK_US INT64_C(1767225600000000)
+enum { CHANGED_MAX = 65536 }; /* as a node's checkpoint_records */
 
-struct log {
-    uint8_t *base;
-    size_t n;
-    uint64_t index;
+struct options {
+    uint32_t orgs, keys;
+    uint64_t pairs, cache;
+    const char *store;
 };
 
-static uint64_t ids;
-static struct core_machine *machine;
-static uint64_t applied;
-static bool checking; /* results: not while the clock runs */
+struct times {
+    int64_t apply, copy, sort, write, written;
+    uint64_t checkpoints, records, worst_loop;
+};
 
-static void die(const char *what)
-{
-    fprintf(stderr, "core-bench: %s\n", what);
-    exit(1);
-}
+struct bench {
+    struct options o;
+    struct scenario s;
+    struct core_machine *m;
+    struct state_store *store;
+    struct state_reader reader;
+    struct state_changes changes;
+    struct times t;
+};
 
-/* CPU time: other programs on the machine do not count. */
-static int64_t now_ns(void)
+static int64_t now_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static struct proto_hash secret(uint32_t n)
+/* CPU time: other programs on the machine do not count. */
+static int64_t cpu_ns(void)
 {
-    struct proto_hash h = {{0xbe}};
-    memcpy(h.b + 1, &n, sizeof n);
-    return h;
+    return now_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-static struct proto_uuid org_id(uint32_t n)
+static int get(void *ctx, const void *key, size_t klen, const void **value, size_t *vlen)
 {
-    struct proto_uuid u = {{0x0a}};
-    memcpy(u.b + 1, &n, sizeof n);
-    return u;
+    return state_reader_get(ctx, key, klen, value, vlen);
 }
 
-static struct proto_command command(unsigned kind, uint32_t org)
+static int add_change(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
 {
-    struct proto_command c;
-    int64_t ms = CLOCK_US / 1000;
-    memset(&c, 0, sizeof c);
-    c.head.kind = (uint8_t)kind;
-    for (int i = 5; i >= 0; i--, ms >>= 8)
-        c.head.id.b[i] = (uint8_t)ms;
-    c.head.id.b[6] = 0x70;
-    ids++;
-    memcpy(c.head.id.b + 8, &ids, sizeof ids);
-    c.head.org = org_id(org);
-    c.head.cred = secret(1);
-    return c;
+    struct bench *b = ctx;
+    b->t.records++;
+    return state_changes_add(&b->changes, key, klen, value, vlen);
 }
 
-static size_t seal(const struct proto_command *c, uint8_t *out, size_t cap)
+static void checkpoint(struct bench *b)
 {
-    struct proto_writer w = proto_writer_over(out, cap);
-    if (!proto_command_put(&w, c) || !proto_command_seal(out, w.n, NULL))
-        die("cannot encode");
-    return w.n;
+    struct core_position at;
+    struct store_why why;
+    int64_t t0 = cpu_ns();
+    state_changes_clear(&b->changes);
+    if (core_machine_changes(b->m, add_change, b))
+        scenario_die("no memory");
+    int64_t t1 = cpu_ns();
+    core_machine_position(b->m, &at);
+    struct state_meta meta = {.applied_index = at.index,
+                              .applied_term = at.term,
+                              .clock_us = at.clock_us,
+                              .chain = at.chain};
+    if (state_store_write(b->store, &b->changes, &meta, &why))
+        scenario_die(why.text);
+    int64_t t2 = cpu_ns();
+    core_machine_written(b->m);
+    if (state_reader_refresh(&b->reader))
+        scenario_die("the store cannot be read");
+    int64_t t3 = cpu_ns();
+    b->t.copy += t1 - t0;
+    b->t.write += t2 - t1;
+    b->t.written += t3 - t2;
+    b->t.checkpoints++;
+    uint64_t loop = (uint64_t)(t1 - t0 > t3 - t2 ? t1 - t0 : t3 - t2);
+    if (loop > b->t.worst_loop)
+        b->t.worst_loop = loop;
 }
 
-static size_t batch(const struct proto_str *commands, uint32_t n, uint8_t *out, size_t cap)
-{
-    struct proto_writer w = proto_writer_over(out, cap);
-    struct proto_batch_header h = {
-        .format = PROTO_LOG_FORMAT, .machine = PROTO_MACHINE_VERSION, .stamp_us = CLOCK_US};
-    proto_batch_begin(&w, &h, n);
-    for (uint32_t i = 0; i < n; i++)
-        proto_batch_add(&w, commands[i].p, commands[i].n);
-    if (w.full)
-        die("a batch does not fit");
-    return w.n;
-}
-
-static void apply(const uint8_t *payload, size_t n)
+static void apply(struct bench *b, bool check)
 {
     struct core_outcome out;
-    if (core_machine_apply(machine, ++applied, 1, payload, n, &out))
-        die(core_machine_error(machine));
-    for (uint32_t i = 0; checking && i < out.n; i++) {
-        struct proto_result r;
-        if (!proto_result_get(out.results + out.items[i].offset, out.items[i].length, &r, NULL) ||
-            r.code != PROTO_OK)
-            die(proto_code_name(r.code));
+    int64_t from = cpu_ns();
+    if (core_machine_apply(b->m, b->s.index, 1, b->s.payload, b->s.n, &out))
+        scenario_die(core_machine_error(b->m));
+    b->t.apply += cpu_ns() - from;
+    if (check)
+        scenario_check(&out);
+    if (b->store && core_machine_changed(b->m) >= CHANGED_MAX)
+        checkpoint(b);
+}
+
+static void open_all(struct bench *b)
+{
+    struct store_why why;
+    struct core_config config = {.cache_records = b->o.cache};
+    if (b->o.store) {
+        if (state_store_open(&b->store, b->o.store, STATE_STORE_WRITE, NULL, &why) ||
+            state_reader_open(&b->reader, b->store, &why))
+            scenario_die(why.text);
+        if (state_store_records(b->store) > 0)
+            scenario_die("the store is not empty");
+        config.backing = (struct core_backing){&b->reader, get};
     }
+    state_changes_init(&b->changes);
+    if (core_machine_new(&b->m, &config, NULL))
+        scenario_die("no memory");
 }
 
-static void apply_one(const struct proto_command *c)
+static void close_all(struct bench *b)
 {
-    uint8_t sealed[2048], payload[4096];
-    struct proto_str s = {(const char *)sealed, (uint32_t)seal(c, sealed, sizeof sealed)};
-    apply(payload, batch(&s, 1, payload, sizeof payload));
-}
-
-static void put_budget(uint32_t org, unsigned scope, uint32_t subject)
-{
-    struct proto_command c = command(PROTO_CMD_budget_put, org);
-    c.body.budget_put = (struct proto_budget_put){.scope = (uint8_t)scope,
-                                                  .subject = subject,
-                                                  .window = PROTO_WINDOW_monthly,
-                                                  .limit = INT64_MAX / 2,
-                                                  .mode = PROTO_MODE_hard_block,
-                                                  .status = 402,
-                                                  .selector = proto_str_of(""),
-                                                  .label = proto_str_of("monthly"),
-                                                  .alerts = proto_str_of("")};
-    apply_one(&c);
-}
-
-static void set_up(uint32_t orgs)
-{
-    struct proto_hash op = secret(1);
-    struct proto_command c = command(PROTO_CMD_genesis, 0);
-    memset(&c.head.org, 0, sizeof c.head.org);
-    memset(&c.head.cred, 0, sizeof c.head.cred);
-    c.body.genesis = (struct proto_genesis){
-        .cluster = org_id(99), .machine = PROTO_MACHINE_VERSION, .seed = secret(9)};
-    proto_sha256_of(op.b, sizeof op.b, &c.body.genesis.operator_hash);
-    apply_one(&c);
-    for (uint32_t i = 1; i <= orgs; i++) {
-        char public[PROTO_PUBLIC_MAX];
-        snprintf(public, sizeof public, "0000%08u", i);
-        c = command(PROTO_CMD_org_create, i);
-        c.body.org_create = (struct proto_org_create){
-            .name = proto_str_of("acme"), .billing_day = 1, .fee_ppm = 20000, .allow_unpriced = 1};
-        apply_one(&c);
-        c = command(PROTO_CMD_team_create, i);
-        c.body.team_create.name = proto_str_of("core");
-        apply_one(&c);
-        c = command(PROTO_CMD_key_create, i);
-        c.body.key_create = (struct proto_key_create){.team = 1,
-                                                      .public = proto_str_of(public),
-                                                      .secret = secret(1000 + i),
-                                                      .label = proto_str_of("ci"),
-                                                      .env = proto_str_of("")};
-        apply_one(&c);
-        c = command(PROTO_CMD_deposit, i);
-        c.body.deposit =
-            (struct proto_deposit){INT64_MAX / 4, proto_str_of(""), proto_str_of("bench")};
-        apply_one(&c);
-        put_budget(i, PROTO_SCOPE_org, 0);
-        put_budget(i, PROTO_SCOPE_team, 1);
-        put_budget(i, PROTO_SCOPE_key, 1);
-    }
-}
-
-/* Half an entry's commands reserve, the other half settles what the entry before reserved. */
-static struct log make_log(uint32_t orgs, size_t *command_bytes)
-{
-    static uint8_t sealed[BATCH][1024];
-    struct proto_str items[BATCH];
-    struct proto_uuid last[BATCH / 2];
-    struct log l = {.base = malloc((size_t)PAIRS * 700 + 65536)};
-    if (!l.base)
-        die("no memory");
-    *command_bytes = 0;
-    for (uint32_t e = 0; e * (BATCH / 2) < PAIRS + BATCH / 2; e++) {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < BATCH / 2; i++) {
-            uint32_t org = 1 + (e * (BATCH / 2) + i) * 7 % orgs;
-            uint32_t before = 1 + ((e - 1) * (BATCH / 2) + i) * 7 % orgs;
-            if (e > 0) {
-                struct proto_command c = command(PROTO_CMD_settle, before);
-                memset(&c.head.cred, 0, sizeof c.head.cred);
-                c.body.settle = (struct proto_settle){.hold = last[i],
-                                                      .token = secret(7),
-                                                      .source = PROTO_COST_PROVIDER,
-                                                      .cost = 12345};
-                items[n] = (struct proto_str){(const char *)sealed[n],
-                                              (uint32_t)seal(&c, sealed[n], sizeof sealed[n])};
-                *command_bytes += items[n++].n;
-            }
-            struct proto_command c = command(PROTO_CMD_reserve, org);
-            c.head.cred = secret(1000 + org);
-            last[i] = c.head.id;
-            c.body.reserve = (struct proto_reserve){.token = secret(7),
-                                                    .ttl_us = 60000000,
-                                                    .customer = proto_str_of("customer-17"),
-                                                    .user = proto_str_of(""),
-                                                    .agent = proto_str_of("support-bot"),
-                                                    .env = proto_str_of("prod")};
-            c.body.reserve.candidates.n = 1;
-            c.body.reserve.candidates.e[0] =
-                (struct proto_candidate){proto_str_of("gpt-4o-mini"), 100000};
-            items[n] = (struct proto_str){(const char *)sealed[n],
-                                          (uint32_t)seal(&c, sealed[n], sizeof sealed[n])};
-            *command_bytes += items[n++].n;
-        }
-        uint8_t *at = l.base + l.n + sizeof(uint32_t);
-        uint32_t size = (uint32_t)batch(items, n, at, 256 * 1024);
-        memcpy(l.base + l.n, &size, sizeof size);
-        l.n += sizeof size + size;
-    }
-    return l;
+    core_machine_free(b->m);
+    state_changes_close(&b->changes);
+    if (!b->store)
+        return;
+    state_reader_close(&b->reader);
+    state_store_close(b->store);
 }
 
 /* What the chain costs for as many bytes: one leaf a command, the digest of a reserve, the tree. */
-static double hash_ns(size_t command_bytes, size_t result_bytes)
+static double hash_ns(size_t command, size_t result)
 {
+    enum { N = 2 * SCENARIO_PAIRS, ROUNDS = 200 };
     static uint8_t bytes[2048];
-    struct proto_hash out, leaves[BATCH];
-    size_t command = command_bytes / (2 * PAIRS), result = result_bytes;
-    int64_t from = now_ns();
-    for (uint32_t i = 0; i < PAIRS; i += BATCH / 2) {
-        for (uint32_t k = 0; k < BATCH; k++) {
+    struct proto_hash out, leaves[N];
+    int64_t from = cpu_ns();
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        for (uint32_t k = 0; k < N; k++) {
             bytes[0] = (uint8_t)k;
             proto_chain_leaf(bytes, command, bytes, result, &leaves[k]);
             if (k & 1)
                 proto_sha256_of(bytes, command, &out);
         }
-        proto_chain_root(leaves, BATCH, &out);
+        proto_chain_root(leaves, N, &out);
     }
-    return (double)(now_ns() - from) / PAIRS;
+    return (double)(cpu_ns() - from) / (ROUNDS * SCENARIO_PAIRS);
 }
 
-static void run(uint32_t orgs)
+static void report(const struct bench *b)
 {
-    size_t command_bytes;
-    struct core_config config = {.cache_records = 1000000};
-    if (core_machine_new(&machine, &config, NULL))
-        die("no memory");
-    applied = 0;
-    checking = true;
-    set_up(orgs);
-    checking = false;
-    struct log l = make_log(orgs, &command_bytes);
-    int64_t from = now_ns();
-    for (size_t at = 0; at < l.n;) {
-        uint32_t size;
-        memcpy(&size, l.base + at, sizeof size);
-        apply(l.base + at + sizeof size, size);
-        at += sizeof size + size;
-    }
-    double pair = (double)(now_ns() - from) / PAIRS;
-    double hash = hash_ns(command_bytes, 90);
-    printf("orgs %5u: %.0f ns a reserve+settle pair, of which about %.0f ns hashing; "
-           "%zu bytes a command, %zu records in memory, drift %lld\n",
-           orgs, pair, hash, command_bytes / (2 * PAIRS), core_machine_records(machine),
-           (long long)core_machine_drift(machine));
-    core_machine_free(machine);
-    free(l.base);
+    double pairs = (double)b->s.pairs;
+    struct rusage use;
+    (void)getrusage(RUSAGE_SELF, &use);
+    printf("orgs %7u keys %8u: apply %5.0f ns a pair", b->o.orgs, b->o.keys,
+           (double)b->t.apply / pairs);
+    if (b->store)
+        printf(
+            ", checkpoint %4.0f copy + %5.0f write + %4.0f release (%.2f records a pair, longest "
+            "hold of the loop %.1f ms)",
+            (double)b->t.copy / pairs, (double)b->t.write / pairs, (double)b->t.written / pairs,
+            (double)b->t.records / pairs, (double)b->t.worst_loop / 1e6);
+    else
+        printf(", of which about %.0f hashing",
+               hash_ns((size_t)(b->s.command_bytes / b->s.commands), 90));
+    struct core_position at;
+    core_machine_position(b->m, &at);
+    printf("; %zu records in memory, %ld MiB at most, drift %lld, chain %02x%02x%02x%02x\n",
+           core_machine_records(b->m), use.ru_maxrss / 1024, (long long)core_machine_drift(b->m),
+           at.chain.b[0], at.chain.b[1], at.chain.b[2], at.chain.b[3]);
+    (void)fflush(stdout);
 }
 
-int main(void)
+static void run(const struct options *o)
 {
-    run(1);
-    run(1000);
+    static struct bench b;
+    memset(&b, 0, sizeof b);
+    b.o = *o;
+    open_all(&b);
+    scenario_init(&b.s, o->orgs, o->keys);
+    while (scenario_set_up(&b.s))
+        apply(&b, true);
+    while (b.s.pairs < o->pairs / 10) { /* warm */
+        scenario_next(&b.s);
+        apply(&b, true);
+    }
+    if (b.store)
+        checkpoint(&b);
+    b.t = (struct times){0};
+    b.s.pairs = b.s.commands = b.s.command_bytes = 0;
+    while (b.s.pairs < o->pairs) {
+        scenario_next(&b.s);
+        apply(&b, false);
+    }
+    report(&b);
+    close_all(&b);
+}
+
+static uint64_t number(const char *text)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = text ? strtoull(text, &end, 10) : 0;
+    if (!text || errno || *end || v == 0 || v > 1000000000)
+        scenario_die("a number from 1 to 1000000000 expected");
+    return v;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.orgs = 1000, .pairs = 200000, .cache = 4000000};
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (strcmp(argv[i], "--orgs") == 0)
+            o.orgs = (uint32_t)number(value);
+        else if (strcmp(argv[i], "--keys") == 0)
+            o.keys = (uint32_t)number(value);
+        else if (strcmp(argv[i], "--pairs") == 0)
+            o.pairs = number(value);
+        else if (strcmp(argv[i], "--cache") == 0)
+            o.cache = number(value);
+        else if (strcmp(argv[i], "--store") == 0 && value)
+            o.store = value;
+        else
+            scenario_die("usage: core-bench [--orgs N] [--keys N] [--pairs N] [--store DIR] "
+                         "[--cache RECORDS]");
+    }
+    if (o.keys == 0) {
+        struct options one = o;
+        one.orgs = one.keys = 1;
+        run(&one);
+        o.keys = o.orgs;
+    }
+    if (o.orgs > o.keys)
+        o.orgs = o.keys;
+    run(&o);
     return 0;
 }

@@ -14,7 +14,7 @@ fi
 allowed='
     memcpy memset memcmp memmove memchr strlen strnlen strcmp strncmp
     malloc calloc realloc free
-    base_check_failed
+    base_check_failed base_pages_large
     __stack_chk_fail __memcpy_chk __memset_chk __memmove_chk
     _GLOBAL_OFFSET_TABLE_ __start___sancov_guards __stop___sancov_guards
 '

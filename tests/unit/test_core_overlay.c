@@ -14,12 +14,30 @@ static uint64_t rnd(uint64_t below)
     return (random_state >> 33) % below;
 }
 
+static struct proto_uuid id_at_second(int64_t second, uint32_t number)
+{
+    struct proto_uuid id = {{0}};
+    uint64_t ms = (uint64_t)second * 1000;
+    for (int b = 5; b >= 0; b--, ms >>= 8)
+        id.b[b] = (uint8_t)ms;
+    memcpy(id.b + 8, &number, sizeof number);
+    return id;
+}
+
+/* Of both shelves; every third one a hold's, of one of twenty seconds. */
 static struct core_key key_at(uint32_t i)
 {
     struct core_key k;
     uint8_t bytes[200] = {0};
+    if (i % 3 == 0) {
+        static const struct proto_uuid org = {{7}};
+        struct proto_uuid id = id_at_second(1000000 + i % 20, i);
+        core_key_org_bytes(&k, i % 2 ? CORE_TABLE_hold : CORE_TABLE_closed, &org, id.b,
+                           sizeof id.b);
+        return k;
+    }
     memcpy(bytes + i % 190, &i, sizeof i);
-    core_key_bytes(&k, CORE_TABLE_reference, bytes, 10 + i % 190);
+    core_key_bytes(&k, i % 3 == 1 ? CORE_TABLE_reference : CORE_TABLE_rules, bytes, 10 + i % 190);
     return k;
 }
 
@@ -132,8 +150,10 @@ static void F44_the_overlay_is_a_map_over_a_map(void **state)
     }
     for (int i = 0; i < 1000; i++)
         core_overlay_trim(&o);
-    assert_true(o.all.n <= 40); /* all clean: only the limit stays */
-    assert_int_equal(o.busy, 0);
+    for (unsigned i = 0; i < CORE_SHELVES; i++) { /* all clean: only the limit stays */
+        assert_true(o.shelf[i].all.n <= o.shelf[i].limit);
+        assert_int_equal(o.shelf[i].busy, 0);
+    }
     assert_int_equal(o.failed, 0);
     core_overlay_close(&o);
     map_clear(&below);
@@ -161,7 +181,7 @@ static void F44_what_lived_between_two_checkpoints_leaves_no_trace(void **state)
         size_t n;
         core_overlay_drop(&o, core_overlay_get(&o, &k, &n));
     }
-    assert_int_equal(o.all.n, 50);
+    assert_int_equal(core_overlay_records(&o), 50);
     assert_int_equal(core_overlay_changes(&o, count, seen), 0);
     assert_int_equal(seen[0], 50);
     assert_int_equal(seen[1], 0);
@@ -173,7 +193,108 @@ static void F44_what_lived_between_two_checkpoints_leaves_no_trace(void **state)
     assert_int_equal(core_overlay_changes(&o, count, seen), 0);
     assert_int_equal(seen[1], 1); /* its tombstone */
     core_overlay_written(&o);
-    assert_int_equal(o.all.n, 49);
+    assert_int_equal(core_overlay_records(&o), 49);
+    core_overlay_close(&o);
+}
+
+/* ---- what need not be looked for below ---- */
+static unsigned asked;
+
+static int count_get(void *ctx, const void *key, size_t klen, const void **value, size_t *vlen)
+{
+    asked++;
+    return map_get(ctx, key, klen, value, vlen);
+}
+
+static struct core_key hold_key(int64_t second, uint32_t number)
+{
+    static const struct proto_uuid org = {{7}};
+    struct proto_uuid id = id_at_second(second, number);
+    struct core_key k;
+    core_key_org_bytes(&k, CORE_TABLE_hold, &org, id.b, sizeof id.b);
+    return k;
+}
+
+static unsigned asks(struct core_overlay *o, const struct core_key *k)
+{
+    unsigned before = asked;
+    size_t n;
+    (void)core_overlay_get(o, k, &n);
+    return asked - before;
+}
+
+static void F44_fresh_ids_are_not_looked_for_below(void **state)
+{
+    (void)state;
+    const int64_t now = 1790000000;
+    struct core_overlay o;
+    assert_int_equal(core_overlay_init(&o, &(struct core_backing){&below, count_get}, 8), 0);
+    struct core_key k = hold_key(now, 1);
+    assert_int_equal(asks(&o, &k), 0); /* nothing was ever below */
+    /* A restart at `now`: ids may be up to five minutes ahead. */
+    core_absent_start(&o.absent, now * 1000000);
+    assert_int_equal(asks(&o, &k), 1);
+    k = hold_key(now + 300, 1);
+    assert_int_equal(asks(&o, &k), 1);
+    k = hold_key(now + 301, 1);
+    assert_int_equal(asks(&o, &k), 0);
+    /* Dropped from memory: that second must be asked for, its neighbours not. */
+    for (uint32_t i = 0; i < 40; i++) {
+        k = hold_key(now + 400, i);
+        core_overlay_put(&o, &k, 8);
+    }
+    assert_int_equal(core_overlay_changes(&o, map_set, &below), 0);
+    core_overlay_written(&o);
+    for (int i = 0; i < 100; i++)
+        core_overlay_trim(&o);
+    assert_true(core_overlay_records(&o) <= 8);
+    unsigned found = 0;
+    for (uint32_t i = 0; i < 40; i++) {
+        size_t n;
+        k = hold_key(now + 400, i);
+        found += core_overlay_get(&o, &k, &n) != NULL;
+    }
+    assert_int_equal(found, 40);
+    k = hold_key(now + 399, 1);
+    assert_int_equal(asks(&o, &k), 0);
+    k = hold_key(now + 400, 1000);
+    assert_int_equal(asks(&o, &k), 1);
+    /* Far ahead of the ring, and what falls out of it. */
+    core_absent_note(&o.absent, hold_key(now + 400 + CORE_ABSENT_SECONDS, 1).b, k.n);
+    assert_int_equal(asks(&o, &k), 1);
+    k = hold_key(now + 401, 1000);
+    assert_int_equal(asks(&o, &k), 0);
+    k = hold_key(now + 400 + 2 * CORE_ABSENT_SECONDS, 1);
+    assert_int_equal(asks(&o, &k), 0);
+    core_absent_note(&o.absent, hold_key(now + 10 * CORE_ABSENT_SECONDS, 1).b, k.n);
+    k = hold_key(now + 401, 1000);
+    assert_int_equal(asks(&o, &k), 1);
+    core_overlay_close(&o);
+    map_clear(&below);
+}
+
+static void F44_an_absent_key_is_asked_for_once(void **state)
+{
+    (void)state;
+    struct core_overlay o;
+    int seen[2] = {0};
+    assert_int_equal(core_overlay_init(&o, &(struct core_backing){&below, count_get}, 100), 0);
+    struct core_key k;
+    core_key_bytes(&k, CORE_TABLE_rules, "an org without a budget", 23);
+    assert_int_equal(asks(&o, &k), 1);
+    assert_int_equal(asks(&o, &k), 0);
+    assert_int_equal(core_overlay_changes(&o, count, seen), 0); /* that is no change */
+    core_overlay_written(&o);
+    assert_int_equal(core_overlay_visit(&o, count, seen), 0);
+    assert_int_equal(seen[0] + seen[1], 0);
+    memset(core_overlay_put(&o, &k, 8), 1, 8);
+    size_t n;
+    void *value = core_overlay_get(&o, &k, &n);
+    assert_int_equal(n, 8);
+    core_overlay_drop(&o, value); /* never written: no trace */
+    assert_int_equal(core_overlay_changes(&o, count, seen), 0);
+    core_overlay_written(&o);
+    assert_int_equal(seen[0] + seen[1], 0);
     core_overlay_close(&o);
 }
 
@@ -250,6 +371,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F44_the_overlay_is_a_map_over_a_map),
         cmocka_unit_test(F44_what_lived_between_two_checkpoints_leaves_no_trace),
+        cmocka_unit_test(F44_fresh_ids_are_not_looked_for_below),
+        cmocka_unit_test(F44_an_absent_key_is_asked_for_once),
         cmocka_unit_test(F7_the_heap_gives_holds_in_order),
         cmocka_unit_test(F44_dead_records_are_told_by_time),
     };
