@@ -145,7 +145,9 @@ bool engine_may_send(struct engine_view *v, unsigned from, const void *head, siz
 {
     struct message m;
     enum raft_message_type kind = kind_of(head, head_len);
-    if (kind == RAFT_APPEND_ENTRIES || kind == RAFT_TIMEOUT_NOW || kind == RAFT_INSTALL_SNAPSHOT)
+    if (kind == RAFT_INSTALL_SNAPSHOT)
+        return broken(v, "SNAPSHOT: n%u sends one, which nobody transfers or acknowledges", from);
+    if (kind == RAFT_APPEND_ENTRIES || kind == RAFT_TIMEOUT_NOW)
         return true;
     if (!decode(head, head_len, body, body_len, &m))
         return broken(v, "n%u sends a message that cannot be decoded", from);

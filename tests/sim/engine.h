@@ -31,7 +31,8 @@ struct engine_view {
  * - one leader a term at a time; the configuration in force is the newest in the log */
 bool engine_holds(struct engine_view *v);
 
-/* What leaves a node is true: a vote is durable, an acknowledgement names durable entries. */
+/* What leaves a node is true: a vote is durable, an acknowledgement names durable entries; and it
+ * is nothing that no node can serve. */
 bool engine_may_send(struct engine_view *v, unsigned from, const void *head, size_t head_len,
                      const void *body, size_t body_len);
 /* For traces: what the message says, in a few words. */

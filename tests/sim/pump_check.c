@@ -61,6 +61,11 @@ void check_send(struct node *n, const void *head, size_t head_len, const void *b
 void check_seed_needed(struct node *n, const struct node *behind)
 {
     uint64_t first = n->pump->first, same = behind->last < n->last ? behind->last : n->last;
+    raft_index match = 0;
+    if (raft_match_index(&n->pump->raft, (raft_id)behind->id, &match) == 0 && match + 1 == first)
+        return; /* it knew the marker's term when it counted that entry; the marker moved on */
+    if (behind->seeded_ms > 0 && n->w->now_ms < behind->seeded_ms + 5000)
+        return; /* what it knows of that node may be older than the copy */
     while (same > 0 && behind->log[same].term != n->log[same].term)
         same--;
     if (same >= first)

@@ -130,7 +130,8 @@ static bool falls_silent(struct node *n)
     if (!w->old_leader || w->victim || n->id == w->old_leader ||
         pump_role(n->pump) != PUMP_LEADER || term >= TERMS_MAX || w->leader_of[term])
         return false;
-    w->victim = n->id;
+    if (++w->silent == 2) /* the terms are two apart now */
+        w->victim = n->id;
     world_say(w, "n%d leads term %" PRIu64 " and is not heard of again", n->id, term);
     return true;
 }

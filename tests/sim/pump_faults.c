@@ -11,7 +11,7 @@ enum {
     FAULTS_MS = 10000,
     QUIET_MS = 8000,       /* after the heal */
     QUIET_SEED_MS = 24000, /* two requests for a copy, PUMP_SEED_EVERY_MS apart */
-    SHOWDOWN_MS = 3000,    /* before the heal, of PROFILE_TERMS */
+    SHOWDOWN_MS = 5000,    /* before the heal, of PROFILE_TERMS */
 };
 
 static const char *const names[PROFILES] = {"mixed", "joiner", "disks", "terms", "trail", "confs"};
@@ -37,9 +37,9 @@ static struct node *leader_or_any(struct world *w)
 
 void faults_draw(struct world *w)
 {
-    static const enum profile often[] = {PROFILE_MIXED,  PROFILE_MIXED, PROFILE_MIXED,
-                                         PROFILE_JOINER, PROFILE_DISKS, PROFILE_TERMS,
-                                         PROFILE_TRAIL,  PROFILE_TRAIL, PROFILE_CONFS};
+    static const enum profile often[] = {
+        PROFILE_MIXED, PROFILE_MIXED, PROFILE_JOINER, PROFILE_JOINER, PROFILE_DISKS,
+        PROFILE_DISKS, PROFILE_TERMS, PROFILE_TRAIL,  PROFILE_TRAIL,  PROFILE_CONFS};
     w->profile = often[sim_below(&w->random, sizeof often / sizeof often[0])];
     bool trail = w->profile == PROFILE_TRAIL, disks = w->profile == PROFILE_DISKS;
     w->n = w->profile != PROFILE_TERMS && sim_permille(&w->random, 400) ? 5 : 3;
@@ -48,7 +48,9 @@ void faults_draw(struct world *w)
     w->stall_permille = disks ? 80 : 5;
     w->stall_ms = disks ? 1500 : 800;
     w->short_permille = 300;
-    w->restart_ms = trail ? 60 : 2000;
+    w->checkpoint_every = trail ? 10 : 60;
+    w->fresh_permille = trail ? 300 : 0;
+    w->restart_ms = trail ? 60 : w->profile == PROFILE_TERMS ? 300 : 2000;
     w->client_ms = 60;
     w->seed_ms = trail ? 300 + sim_below(&w->random, 2200) : 0;
     w->seed_never = trail && sim_permille(&w->random, 300);
@@ -125,6 +127,7 @@ static void strike_joiner(struct world *w)
 /* Leaders change while writes wait: what waits is cut off, and comes back. */
 static void strike_disks(struct world *w)
 {
+    w->stall_permille = sim_permille(&w->random, 500) ? 250 : 20;
     unsigned what = sim_below(&w->random, 100);
     if (what < 35)
         cut_off(w, leader_or_any(w)->id);
@@ -136,8 +139,8 @@ static void strike_disks(struct world *w)
         crash_for_a_while(w, any(w), 600);
 }
 
-/* An old leader, alone with entries that nobody has; another is elected and dies before it says
- * so. One voter of the new term is left, whose log is shorter. */
+/* An old leader, alone with entries that nobody has; others are elected and die before they say so.
+ * One voter of a term that is two further on is left, whose log is shorter. */
 static void strike_terms(struct world *w)
 {
     if (w->now_ms + SHOWDOWN_MS < w->heal_ms) {
@@ -156,8 +159,15 @@ static void strike_terms(struct world *w)
     }
 }
 
+/* Nodes go down and come up at once, with an engine that knows the end of its log only, while
+ * what was sent before is still on its way. */
 static void strike_trail(struct world *w)
 {
+    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    int slow = w->now_ms < w->heal_ms / 2 ? w->n : any(w)->id; /* first the one with nothing */
+    uint64_t lag_ms = sim_below(&w->random, 1500);
+    for (int i = 1; i <= w->n; i++)
+        w->lag_ms[i][slow] = lag_ms;
     unsigned what = sim_below(&w->random, 100);
     if (what < 30)
         cut_off(w, any(w)->id);

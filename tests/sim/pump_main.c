@@ -33,20 +33,21 @@ static const struct mutant {
     unsigned guard, seeds;
 } mutants[] = {
     {"guard_stale_reply", "1: the answer to an old leader counts as a copy", PUMP_GUARD_STALE_REPLY,
-     200},
+     1000},
     {"guard_order", "2: overtaken and repeated messages are taken", PUMP_GUARD_ORDER, 10},
-    {"guard_pre_vote", "3: a pre-vote's rejection hides the higher term", PUMP_GUARD_PRE_VOTE, 200},
-    {"guard_commit_max", "4: the commit index may go back", PUMP_GUARD_COMMIT_MAX, 200},
+    {"guard_pre_vote", "3: a pre-vote's rejection hides the higher term", PUMP_GUARD_PRE_VOTE,
+     1000},
+    {"guard_commit_max", "4: the commit index may go back", PUMP_GUARD_COMMIT_MAX, 500},
     {"guard_split", "5: a configuration may stand in the middle of what is appended",
-     PUMP_GUARD_SPLIT, 200},
+     PUMP_GUARD_SPLIT, 100},
     {"guard_persisted", "6: writes that will be overwritten are reported", PUMP_GUARD_PERSISTED,
-     200},
+     1000},
     {"guard_common_ground", "7a: a follower does not say what it has applied",
-     PUMP_GUARD_COMMON_GROUND, 200},
+     PUMP_GUARD_COMMON_GROUND, 300},
     {"guard_before_trail", "7b: a success from before the trail moves the leader back",
-     PUMP_GUARD_BEFORE_TRAIL, 200},
-    {"guard_install", "7c: who needs a copy hears no heartbeat", PUMP_GUARD_INSTALL, 200},
-    {"guard_begin", "8: entries from before the trail are appended again", PUMP_GUARD_BEGIN, 200},
+     PUMP_GUARD_BEFORE_TRAIL, 500},
+    {"guard_install", "7c: who needs a copy hears no heartbeat", PUMP_GUARD_INSTALL, 50},
+    {"guard_begin", "8: entries from before the trail are appended again", PUMP_GUARD_BEGIN, 1500},
 };
 
 static struct world world;

@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CHECKPOINT_EVERY = 60, /* entries */
-    BIG_PAYLOAD = 300 * 1024,
-};
+enum { BIG_PAYLOAD = 300 * 1024 };
 
 static struct pump_now now_of(const struct node *n)
 {
@@ -145,7 +142,7 @@ void node_crash(struct node *n)
 static void maybe_checkpoint(struct node *n)
 {
     struct world *w = n->w;
-    if (n->checkpointing || n->applied < n->durable.applied + CHECKPOINT_EVERY)
+    if (n->checkpointing || n->applied < n->durable.applied + n->w->checkpoint_every)
         return;
     n->checkpointing = true;
     n->taken = (struct checkpoint){.applied = n->applied,
@@ -198,6 +195,8 @@ void node_on_message(struct node *n, void *data)
     pump_stats(n->pump, &before);
     int rv = pump_receive(n->pump, now_of(n), m->bytes, m->len);
     pump_stats(n->pump, &now);
+    if (now.bad_messages > before.bad_messages || now.foreign_messages > before.foreign_messages)
+        world_fail(n->w, "n%d cannot take a message of n%d", n->id, m->from);
     if (now.received > before.received) {
         if (m->order <= n->newest[m->from])
             world_fail(n->w, "OVERTAKEN: n%d takes an old message of n%d", n->id, m->from);
@@ -228,6 +227,8 @@ void node_on_checkpoint(struct node *n)
     n->checkpointing = false;
     n->durable = n->taken;
     n->w->counters.checkpoints++;
+    if (n->w->faults && sim_permille(&n->w->random, n->w->fresh_permille))
+        n->dying = true;
     after(n, pump_marker(n->pump, now_of(n), n->taken.applied));
 }
 
@@ -271,6 +272,7 @@ void node_seed(struct node *n, const struct seed_copy *copy)
         n->last = to;
         n->durable = copy->state;
         n->w->counters.seeds++;
+        n->seeded_ms = n->w->now_ms;
         world_say(n->w, "n%d has a copy of n%d, to %" PRIu64, n->id, copy->from, to);
     }
     if (up)

@@ -96,6 +96,7 @@ struct node {
     struct log_entry *page;
     unsigned page_cap;
     uint64_t change;                /* newest configuration in the log, as handed to the disk */
+    uint64_t seeded_ms;             /* a copy came */
     uint64_t newest[NODES_MAX + 1]; /* message taken from each, in this life: its order */
 };
 
@@ -114,10 +115,12 @@ struct world {
     bool faults; /* until the heal */
     enum profile profile;
     unsigned drop_permille, repeat_permille, late_permille, stall_permille, short_permille;
-    unsigned client_ms, stall_ms, restart_ms, seed_ms;
+    unsigned fresh_permille; /* of crashes right after a checkpoint */
+    unsigned checkpoint_every, client_ms, stall_ms, restart_ms, seed_ms;
     uint64_t lag_ms[NODES_MAX + 1][NODES_MAX + 1];  /* of a link; keeps order */
     uint64_t link_at[NODES_MAX + 1][NODES_MAX + 1]; /* arrival of the last message on a slow link */
     bool seed_never;                                /* nobody brings copies */
+    unsigned silent;                                /* leaders that died before they said a word */
     int old_leader; /* cut off with a log that nobody else has; 0: not yet */
     int victim;     /* stays down after the heal; 0: nobody */
     uint64_t heal_ms, end_ms;
