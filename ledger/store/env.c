@@ -49,7 +49,10 @@ int env_errno(int code)
 
 int env_fail(struct store_why *why, int code, const char *what, const char *dir)
 {
-    return store_why_set(why, env_errno(code), "%s %s: %s", what, dir, mdb_strerror(code));
+    bool damaged = code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND || code == MDB_INVALID ||
+                   code == MDB_BAD_DBI || code == MDB_INCOMPATIBLE;
+    return store_why_set(why, env_errno(code), "%s %s: %s%s", what, dir, damaged ? "damaged: " : "",
+                         mdb_strerror(code));
 }
 
 int env_sync_dir(const char *dir, struct store_why *why)

@@ -85,23 +85,25 @@ static int decode_key(struct net_identity *id, const struct pem_object *object, 
     return 0;
 }
 
+static int take_key(struct net_identity *id, const struct pem_file *pem, const char *file,
+                    char *error, size_t cap)
+{
+    for (size_t i = 0; i < pem->count; i++) {
+        if (strcmp(pem->objects[i].name, "ENCRYPTED PRIVATE KEY") == 0)
+            return fail(error, cap, -EINVAL, "%s: the private key is encrypted", file);
+        if (is_private_key(pem->objects[i].name))
+            return decode_key(id, &pem->objects[i], file, error, cap);
+    }
+    return fail(error, cap, -EINVAL, "%s: no private key in it", file);
+}
+
 static int load_key(struct net_identity *id, const char *file, char *error, size_t cap)
 {
     struct pem_file pem;
     int rv = pem_file_load(&pem, file, error, cap);
     if (rv)
         return rv;
-    rv = fail(error, cap, -EINVAL, "%s: no private key in it", file);
-    for (size_t i = 0; i < pem.count; i++) {
-        if (strcmp(pem.objects[i].name, "ENCRYPTED PRIVATE KEY") == 0) {
-            rv = fail(error, cap, -EINVAL, "%s: the private key is encrypted", file);
-            break;
-        }
-        if (is_private_key(pem.objects[i].name)) {
-            rv = decode_key(id, &pem.objects[i], file, error, cap);
-            break;
-        }
-    }
+    rv = take_key(id, &pem, file, error, cap);
     pem_file_close(&pem);
     return rv;
 }
