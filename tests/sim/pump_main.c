@@ -4,27 +4,30 @@
 #include "tests/sim/pump_world.h"
 
 #include "proto/base/check.h"
+#include "tests/sim/campaign.h"
 
 #include <getopt.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char usage[] =
-    "usage: pump-sim [--seed S | --first-seed S] [--seeds N] [--trace]\n"
-    "                [--mutation NAME [--expect-caught]] [--list-mutations]\n"
+    "usage: pump-sim [--seed S] [--first-seed S] [--seeds N|A..B] [--hours H] [--jobs J] "
+    "[--trace]\n"
+    "                [--mutation NAME [--expect-caught]] [--all-mutations] [--list-mutations]\n"
     "\n"
     "Consensus alone: a cluster of the shipped pumps in simulated time, one run a seed.\n"
     "  --seed S          this seed alone\n"
     "  --first-seed S    begin here (1)\n"
-    "  --seeds N         as many (100)\n"
+    "  --seeds N         as many (100); A..B: from A to B\n"
+    "  --hours H         stop after H hours of real time; without --seeds, only then\n"
+    "  --jobs J          processes (1)\n"
     "  --trace           say what happens\n"
     "  --mutation NAME   switch a guard off; stops at the first seed that finds it\n"
     "  --expect-caught   exit 0 if it is found within its stated number of seeds\n"
+    "  --all-mutations   each of them, so; exit 0 if none survives\n"
     "\n"
     "exit codes: 0 all seeds hold (or the mutation was caught), 1 not, 2 command line\n";
 
@@ -39,7 +42,7 @@ static const struct mutant {
      1000},
     {"guard_commit_max", "4: the commit index may go back", PUMP_GUARD_COMMIT_MAX, 500},
     {"guard_split", "5: a configuration may stand in the middle of what is appended",
-     PUMP_GUARD_SPLIT, 100},
+     PUMP_GUARD_SPLIT, 500},
     {"guard_persisted", "6: writes that will be overwritten are reported", PUMP_GUARD_PERSISTED,
      1000},
     {"guard_common_ground", "7a: a follower does not say what it has applied",
@@ -52,8 +55,6 @@ static const struct mutant {
 
 static struct world world;
 static const struct mutant *mutant; /* NULL: none */
-static uint64_t running, first = 1; /* for the signal handler, too */
-static bool expect_caught;
 
 /* ---- what the world calls ---- */
 
@@ -111,65 +112,77 @@ static void clear(struct world *w)
     w->verbose = verbose;
 }
 
-static void say_replay(uint64_t seed)
+static bool run_seed(uint64_t seed, uint64_t figures[CAMPAIGN_FIGURES])
 {
-    (void)printf("replay: pump-sim --seed %" PRIu64 "%s%s --trace\n", seed,
-                 mutant ? " --mutation " : "", mutant ? mutant->name : "");
-    (void)fflush(stdout);
-}
-
-static bool run_seed(struct world *w, uint64_t seed)
-{
-    running = seed;
+    struct world *w = &world;
     bool failed = setjmp(w->failed) != 0;
     if (!failed) {
         world_run(w, seed);
     } else {
-        (void)printf("seed %" PRIu64 " at %" PRIu64 " ms: %s\n", seed, w->now_ms, w->failure);
-        say_replay(seed);
+        (void)printf("seed %" PRIu64 " at %" PRIu64 " ms: %s\nreplay: pump-sim --seed %" PRIu64
+                     "%s%s --trace\n",
+                     seed, w->now_ms, w->failure, seed, mutant ? " --mutation " : "",
+                     mutant ? mutant->name : "");
     }
     clear(w);
+    const struct counters *c = &w->counters;
+    const uint64_t now[] = {c->ms,
+                            c->pump.steps,
+                            c->messages,
+                            c->commits,
+                            c->elections,
+                            c->crashes,
+                            c->fatal,
+                            c->checkpoints,
+                            c->seeds,
+                            c->restarts,
+                            c->pump.stale_replies,
+                            c->pump.old_messages,
+                            c->pump.commit_back,
+                            c->pump.overwritten,
+                            c->pump.log_reads,
+                            c->pump.full,
+                            c->big};
+    for (unsigned i = 0; i < sizeof now / sizeof now[0]; i++)
+        figures[i] += now[i];
+    w->counters = (struct counters){0};
     return failed;
 }
 
-/* A CHECK of the shipped code, or a fault. */
-static void on_signal(int signal)
-{
-    (void)printf("seed %" PRIu64 ": signal %d\n", running, signal);
-    say_replay(running);
-    if (mutant)
-        (void)printf("mutation %s: caught after %" PRIu64 " seeds\n", mutant->name,
-                     running - first + 1);
-    (void)fflush(stdout);
-    _exit(mutant && expect_caught ? 0 : 1);
-}
-
-static void report(const struct counters *c, uint64_t seeds, uint64_t bad)
-{
-    (void)printf("%" PRIu64 " seeds, %" PRIu64 " failed | steps %" PRIu64 " messages %" PRIu64
-                 " commits %" PRIu64 " elections %" PRIu64 " crashes %" PRIu64
-                 " (in callbacks %" PRIu64 ") checkpoints %" PRIu64 " seedings %" PRIu64
-                 " restarts %" PRIu64 "\n",
-                 seeds, bad, c->pump.steps, c->messages, c->commits, c->elections, c->crashes,
-                 c->fatal, c->checkpoints, c->seeds, c->restarts);
-    (void)printf("guards: stale replies %" PRIu64 ", overtaken %" PRIu64 ", commit back %" PRIu64
-                 ", overwritten writes %" PRIu64 "; log reads %" PRIu64 ", bad %" PRIu64
-                 ", foreign %" PRIu64 ", full %" PRIu64 ", big entries %" PRIu64 "\n",
-                 c->pump.stale_replies, c->pump.old_messages, c->pump.commit_back,
-                 c->pump.overwritten, c->pump.log_reads, c->pump.bad_messages,
-                 c->pump.foreign_messages, c->pump.full, c->big);
-}
+static const char *const figure_names[] = {"simulated_ms",
+                                           "steps",
+                                           "messages",
+                                           "commits",
+                                           "leaders",
+                                           "crashes",
+                                           "crashes_inside_an_effect",
+                                           "checkpoints",
+                                           "seedings",
+                                           "restarts",
+                                           "stale_replies",
+                                           "overtaken_messages",
+                                           "commits_back",
+                                           "overwritten_writes",
+                                           "log_reads",
+                                           "full",
+                                           "big_entries",
+                                           NULL};
 
 /* ---- the command line ---- */
 
 enum { MUTANTS = sizeof mutants / sizeof mutants[0] };
 
-static bool choose(const char *name)
+static void choose(unsigned i)
+{
+    mutant = &mutants[i];
+    world.disable_guards = mutant->guard;
+}
+
+static bool choose_by_name(const char *name)
 {
     for (unsigned i = 0; i < MUTANTS; i++)
         if (strcmp(mutants[i].name, name) == 0)
-            mutant = &mutants[i];
-    world.disable_guards = mutant ? mutant->guard : 0;
+            choose(i);
     return mutant != NULL;
 }
 
@@ -180,56 +193,75 @@ static void list_mutations(void)
                      mutants[i].seeds, mutants[i].text);
 }
 
-static bool parse(int argc, char **argv, uint64_t *seeds)
+static int run_all_mutations(const struct campaign *c)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 'o'},
-                                            {"seeds", required_argument, NULL, 'n'},
-                                            {"first-seed", required_argument, NULL, 's'},
-                                            {"mutation", required_argument, NULL, 'm'},
-                                            {"expect-caught", no_argument, NULL, 'x'},
-                                            {"list-mutations", no_argument, NULL, 'l'},
-                                            {"trace", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
-    int c;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'o' || c == 's')
-            first = strtoull(optarg, NULL, 10);
-        if (c == 'o')
-            *seeds = 1;
-        else if (c == 'n')
-            *seeds = strtoull(optarg, NULL, 10);
-        else if (c == 'm' && !choose(optarg))
-            return false;
-        else if (c == 'x')
-            expect_caught = true;
-        else if (c == 't')
-            world.verbose = true;
-        else if (c == 'l') {
-            list_mutations();
-            exit(0);
-        } else if (c == '?')
-            return false;
-    }
-    return optind == argc;
+    struct campaign_mutant all[MUTANTS];
+    for (unsigned i = 0; i < MUTANTS; i++)
+        all[i] = (struct campaign_mutant){mutants[i].name, mutants[i].seeds};
+    return campaign_mutants(c, all, MUTANTS, choose) > 0;
+}
+
+static int run_mutation(const struct campaign *c, bool expect_caught)
+{
+    static uint64_t figures[CAMPAIGN_FIGURES];
+    uint64_t seeds = c->seeds > 0 ? c->seeds : mutant->seeds, done = 0;
+    bool caught = false;
+    while (done < seeds && !caught)
+        caught = run_seed(c->first + done++, figures);
+    (void)printf("mutation %s: %s after %" PRIu64 " seeds\n", mutant->name,
+                 caught ? "caught" : "NOT CAUGHT", done);
+    return caught != expect_caught;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 0, done = 0, bad = 0;
-    if (!parse(argc, argv, &seeds)) {
+    static const struct option options[] = {{"seed", required_argument, NULL, 'o'},
+                                            {"seeds", required_argument, NULL, 'n'},
+                                            {"first-seed", required_argument, NULL, 's'},
+                                            {"hours", required_argument, NULL, 'h'},
+                                            {"jobs", required_argument, NULL, 'j'},
+                                            {"mutation", required_argument, NULL, 'm'},
+                                            {"expect-caught", no_argument, NULL, 'x'},
+                                            {"all-mutations", no_argument, NULL, 'a'},
+                                            {"list-mutations", no_argument, NULL, 'l'},
+                                            {"trace", no_argument, NULL, 't'},
+                                            {NULL, 0, NULL, 0}};
+    struct campaign campaign = {
+        .program = "pump-sim", .first = 1, .jobs = 1, .run = run_seed, .names = figure_names};
+    bool expect_caught = false, all = false, good = true;
+    int c;
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (c == 'o' || c == 's')
+            campaign.first = strtoull(optarg, NULL, 10);
+        if (c == 'o')
+            campaign.seeds = 1;
+        else if (c == 'n')
+            good &= campaign_parse_seeds(optarg, &campaign.first, &campaign.seeds);
+        else if (c == 'h')
+            campaign.hours = strtod(optarg, NULL);
+        else if (c == 'j')
+            campaign.jobs = (unsigned)strtoul(optarg, NULL, 10);
+        else if (c == 'm')
+            good &= choose_by_name(optarg);
+        else if (c == 't')
+            world.verbose = true;
+        else if (c == 'l')
+            list_mutations();
+        expect_caught |= c == 'x';
+        all |= c == 'a';
+        good &= c != '?';
+        if (c == 'l')
+            return 0;
+    }
+    if (!good || optind != argc || campaign.jobs < 1 || campaign.jobs > CAMPAIGN_JOBS) {
         (void)fputs(usage, stderr);
         return 2;
     }
-    if (seeds == 0)
-        seeds = expect_caught && mutant ? mutant->seeds : 100;
-    (void)signal(SIGABRT, on_signal);
-    (void)signal(SIGSEGV, on_signal);
-    while (done < seeds && !(bad > 0 && mutant))
-        bad += run_seed(&world, first + done++);
+    if (all)
+        return run_all_mutations(&campaign);
     if (mutant)
-        (void)printf("mutation %s: %s after %" PRIu64 " seeds\n", mutant->name,
-                     bad > 0 ? "caught" : "NOT CAUGHT", done);
-    else
-        report(&world.counters, done, bad);
-    return (bad > 0) == expect_caught ? 0 : 1;
+        return run_mutation(&campaign, expect_caught);
+    if (campaign.seeds == 0)
+        campaign.seeds = campaign.hours > 0 ? UINT64_MAX : 100;
+    return campaign_run(&campaign) > 0;
 }

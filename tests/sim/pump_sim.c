@@ -182,6 +182,7 @@ void world_run(struct world *w, uint64_t seed)
             next_check = w->now_ms + 500;
         }
     }
+    w->counters.ms += w->now_ms;
     check_logs(w);
     check_liveness(w, committed);
 }

@@ -101,7 +101,7 @@ struct node {
 };
 
 struct counters {
-    uint64_t commits, elections, crashes, messages, seeds, checkpoints, fatal, restarts, big;
+    uint64_t commits, elections, crashes, messages, seeds, checkpoints, fatal, restarts, big, ms;
     struct pump_stats pump; /* summed over lives */
 };
 
