@@ -3,7 +3,6 @@
 
 #include "proto/base/log.h"
 #include "proto/net/dialer.h"
-#include "proto/net/listener.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -23,7 +22,8 @@ struct peer {
 struct peers {
     struct peers_config config;
     struct net_thread *thread;
-    struct net_tls *tls;
+    struct net_tls *tls; /* of the dialers */
+    struct net_service *port;
     struct peer peer[PUMP_SERVERS_MAX];
     unsigned n;
     int open_result;
@@ -113,12 +113,20 @@ static void on_answer(void *ctx, struct net_conn *c, struct net_frame *f)
     net_frame_free(f);
 }
 
-static void on_frame(void *ctx, struct net_conn *c, struct net_frame *f)
+static void on_message(void *ctx, struct net_frame *f)
 {
     struct peers *p = ctx;
-    (void)c;
     if (!p->config.on_message(p->config.ctx, f))
         net_frame_free(f);
+}
+
+static void on_request(void *ctx, struct net_frame *f)
+{
+    struct peers *p = ctx;
+    if (p->config.on_request)
+        p->config.on_request(p->config.ctx, f);
+    else
+        net_service_answer(f, NULL);
 }
 
 /* ---- life ---- */
@@ -140,19 +148,25 @@ static int open_peer(struct peers *p, const struct peers_peer *config)
     return rv;
 }
 
-static void open_all(void *arg)
+static void open_dialers(void *arg)
 {
     struct peers *p = arg;
-    const struct net_listener_config listener = {
-        .address = p->config.listen,
-        .conns_max = PEERS_CONNS_MAX,
-        .conn = {.tls = p->tls,
-                 .frame_max = PUMP_MESSAGE_TAKE_MAX,
-                 .queue_max = PEERS_QUEUE_BYTES,
-                 .calls = {.ctx = p, .on_frame = on_frame}}};
-    p->open_result = net_listener_open(net_thread_loop(p->thread), &listener, p->error);
     for (unsigned i = 0; p->open_result == 0 && i < p->config.n_peers; i++)
         p->open_result = open_peer(p, &p->config.peers[i]);
+}
+
+static int open_port(struct peers *p)
+{
+    const struct net_service_config config = {.address = p->config.listen,
+                                              .tls = p->config.tls,
+                                              .frame_max = PUMP_MESSAGE_TAKE_MAX,
+                                              .queue_max = PEERS_QUEUE_BYTES,
+                                              .conns_max = PEERS_CONNS_MAX,
+                                              .in_flight = PEERS_ASKING_MAX,
+                                              .ctx = p,
+                                              .on_request = on_request,
+                                              .on_message = on_message};
+    return net_service_open(&p->port, p->thread, &config, p->error);
 }
 
 int peers_open(struct peers **out, struct net_thread *thread, const struct peers_config *config,
@@ -167,8 +181,10 @@ int peers_open(struct peers **out, struct net_thread *thread, const struct peers
     p->thread = thread;
     p->error = error;
     int rv = net_tls_load(&p->tls, &config->tls, error);
+    if (rv == 0)
+        rv = open_port(p);
     if (rv == 0) {
-        net_thread_call(thread, open_all, p);
+        net_thread_call(thread, open_dialers, p);
         rv = p->open_result;
     }
     *out = p; /* what was opened before a failure is still the thread's */
@@ -179,6 +195,7 @@ void peers_free(struct peers *p)
 {
     if (!p)
         return;
+    net_service_free(p->port);
     net_tls_free(p->tls);
     free(p);
 }

@@ -4,7 +4,10 @@
  * and never arrives in pieces; who sent it stands inside it, and the certificate of the CA lets it
  * in.
  *
- * Threads: peers_send and peers_redial by the loop; on_message and on_gone on the net thread.
+ * A peer may also ask (a node that is being seeded does): frames with a tag, answered on the same
+ * connection with net_service_answer.
+ *
+ * Threads: peers_send and peers_redial by the loop; the calls back on the net thread.
  * Bounds: PEERS_QUEUE_BYTES wait for a peer that does not read, what comes on top is dropped;
  * without a connection nothing waits.
  */
@@ -12,12 +15,12 @@
 #define HOLDFAST_LEDGER_PEERS_H
 
 #include "ledger/raft/pump.h"
-#include "proto/net/frame.h"
-#include "proto/net/tls.h"
+#include "proto/net/service.h"
 
 enum {
     PEERS_QUEUE_BYTES = 64 * 1024 * 1024,
     PEERS_CONNS_MAX = 64, /* to our port */
+    PEERS_ASKING_MAX = 8, /* requests being answered */
 };
 
 struct peers_peer {
@@ -34,6 +37,8 @@ struct peers_config {
     void *ctx;
     /* false: refused, and freed by the caller of this; true: the frame is the taker's. */
     bool (*on_message)(void *ctx, struct net_frame *f);
+    /* To be answered with net_service_answer, from any thread. NULL: nobody may ask. */
+    void (*on_request)(void *ctx, struct net_frame *request);
     void (*on_gone)(void *ctx, uint64_t id); /* our connection to it was lost; may be NULL */
 };
 

@@ -1,204 +1,47 @@
-/* SPDX-License-Identifier: Apache-2.0
- * A request goes round:  frame -> (refused | with the loop -> answered) -> reply
- *                          '-- waits, its connection paused, while too many are with the loop
- */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/serve/port.h"
 
 #include "ledger/serve/reply.h"
-#include "proto/base/check.h"
 #include "proto/base/log.h"
-#include "proto/net/listener.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/queue.h>
-
-enum {
-    QUEUE_MAX = 32 * 1024 * 1024, /* bytes of replies that a client does not read */
-    SAY_EVERY_MS = 1000,
-};
-
-struct serve_conn {
-    TAILQ_ENTRY(serve_conn) waiting;
-    struct serve_port *port;
-    struct net_conn *net;    /* NULL: gone */
-    struct net_frame *frame; /* waits for its turn; the connection is paused */
-    unsigned in_flight;
-};
 
 struct serve_port {
     struct serve_config config;
-    struct net_thread *thread;
-    struct net_tls *tls;
-    unsigned in_flight;
-    TAILQ_HEAD(, serve_conn) waiting;
-    uint64_t said_ms; /* a refusal was logged */
-    uint64_t unsaid;  /* refusals since */
-    int open_result;
-    char *error;
+    struct net_service *service;
 };
 
-/* ---- replies ---- */
-
-static void send_reply(const struct serve_conn *c, struct net_frame *f, uint32_t tag)
-{
-    if (!f || !c->net) {
-        net_frame_free(f);
-        return;
-    }
-    f->tag = tag;
-    if (net_conn_send(c->net, f) != 0) {
-        net_frame_free(f);
-        net_conn_close(c->net, "does not read its replies");
-    }
-}
-
-static void say_refused(struct serve_port *p, const struct serve_conn *c,
-                        const struct serve_refusal *refusal)
-{
-    uint64_t now_ms = uv_now(net_loop_uv(net_thread_loop(p->thread)));
-    p->unsaid++;
-    if (now_ms - p->said_ms < SAY_EVERY_MS)
-        return;
-    base_log(BASE_LOG_WARN, "request refused", BASE_S("cause", refusal->detail),
-             BASE_S("peer", net_conn_peer(c->net)), BASE_I("count", p->unsaid), NULL);
-    p->said_ms = now_ms;
-    p->unsaid = 0;
-}
-
-static void refuse(const struct serve_conn *c, uint32_t tag, const struct serve_refusal *refusal)
+static struct net_frame *refusal_reply(const struct serve_refusal *refusal)
 {
     const struct proto_reply_head head = {.status = (uint8_t)refusal->status,
                                           .detail = proto_str_of(refusal->detail)};
-    send_reply(c, serve_reply(&head), tag);
+    return serve_reply(&head);
 }
 
-/* ---- requests ---- */
-
-static void take(struct serve_conn *c, struct net_frame *f)
+static void on_frame(void *ctx, struct net_frame *f)
 {
-    struct serve_port *p = c->port;
+    static const struct serve_refusal stopping = {.status = PROTO_REPLY_unavailable,
+                                                  .detail = "the node is stopping"};
+    struct serve_port *p = ctx;
     struct serve_refusal refusal;
-    uint32_t tag = f->tag;
     struct serve_request *r = serve_request_open(f, &p->config.cluster, p->config.group, &refusal);
     if (!r) {
-        net_frame_free(f);
-        say_refused(p, c, &refusal);
-        refuse(c, tag, &refusal);
-        return;
+        base_log_seldom(BASE_LOG_WARN, "request refused", refusal.detail,
+                        BASE_S("peer", net_service_peer(f)), NULL);
+        net_service_answer(f, refusal_reply(&refusal));
+    } else if (!p->config.on_request(p->config.ctx, r)) {
+        serve_port_answer(r, refusal_reply(&stopping));
     }
-    r->from = c;
-    c->in_flight++;
-    p->in_flight++;
-    if (p->config.on_request(p->config.ctx, r))
-        return;
-    c->in_flight--;
-    p->in_flight--;
-    serve_request_free(r);
-    refusal =
-        (struct serve_refusal){.status = PROTO_REPLY_unavailable, .detail = "the node is stopping"};
-    refuse(c, tag, &refusal);
-}
-
-static void drop_if_over(struct serve_conn *c)
-{
-    if (!c->net && c->in_flight == 0)
-        free(c);
-}
-
-/* There is room again: for who waits longest. */
-static void take_waiting(struct serve_port *p)
-{
-    while (p->in_flight < p->config.in_flight && !TAILQ_EMPTY(&p->waiting)) {
-        struct serve_conn *c = TAILQ_FIRST(&p->waiting);
-        struct net_frame *f = c->frame;
-        TAILQ_REMOVE(&p->waiting, c, waiting);
-        c->frame = NULL;
-        take(c, f);
-        if (c->net)
-            net_conn_resume(c->net); /* may bring its next frame at once, which then waits */
-    }
-}
-
-static void on_answered(struct net_post *post)
-{
-    struct serve_request *r = (struct serve_request *)post;
-    struct serve_conn *c = r->from;
-    struct serve_port *p = c->port;
-    send_reply(c, r->reply, r->frame->tag);
-    serve_request_free(r);
-    c->in_flight--;
-    p->in_flight--;
-    drop_if_over(c);
-    take_waiting(p);
 }
 
 void serve_port_answer(struct serve_request *r, struct net_frame *reply)
 {
-    r->reply = reply;
-    r->post.run = on_answered;
-    net_thread_post(r->from->port->thread, &r->post);
-}
-
-/* ---- connections ---- */
-
-static void on_open(void *ctx, struct net_conn *net)
-{
-    struct serve_conn *c = calloc(1, sizeof *c);
-    net_conn_set_user(net, c);
-    if (!c) {
-        net_conn_close(net, "out of memory");
-        return;
-    }
-    c->port = ctx;
-    c->net = net;
-}
-
-static void on_frame(void *ctx, struct net_conn *net, struct net_frame *f)
-{
-    struct serve_port *p = ctx;
-    struct serve_conn *c = net_conn_user(net);
-    if (p->in_flight < p->config.in_flight && TAILQ_EMPTY(&p->waiting)) {
-        take(c, f);
-        return;
-    }
-    CHECK(!c->frame); /* it is paused */
-    c->frame = f;
-    net_conn_pause(net);
-    TAILQ_INSERT_TAIL(&p->waiting, c, waiting);
-}
-
-static void on_closed(void *ctx, struct net_conn *net, const char *cause)
-{
-    struct serve_port *p = ctx;
-    struct serve_conn *c = net_conn_user(net);
-    (void)cause;
-    if (!c)
-        return;
-    if (c->frame) {
-        TAILQ_REMOVE(&p->waiting, c, waiting);
-        net_frame_free(c->frame);
-        c->frame = NULL;
-    }
-    c->net = NULL;
-    drop_if_over(c);
-}
-
-/* ---- life ---- */
-
-static void open_listener(void *arg)
-{
-    struct serve_port *p = arg;
-    const struct net_listener_config config = {
-        .address = p->config.address,
-        .conns_max = SERVE_CONNS_MAX,
-        .conn = {.tls = p->tls,
-                 .frame_max = PROTO_FRAME_MAX,
-                 .queue_max = QUEUE_MAX,
-                 .calls = {p, on_open, on_frame, on_closed}}};
-    p->open_result = net_listener_open(net_thread_loop(p->thread), &config, p->error);
+    struct net_frame *request = r->frame;
+    r->frame = NULL;
+    serve_request_free(r);
+    net_service_answer(request, reply);
 }
 
 int serve_port_open(struct serve_port **out, struct net_thread *thread,
@@ -210,16 +53,17 @@ int serve_port_open(struct serve_port **out, struct net_thread *thread,
         return -ENOMEM;
     }
     p->config = *config;
-    p->thread = thread;
-    p->error = error;
-    TAILQ_INIT(&p->waiting);
-    int rv = net_tls_load(&p->tls, &config->tls, error);
-    if (rv == 0) {
-        net_thread_call(thread, open_listener, p);
-        rv = p->open_result;
-    }
+    const struct net_service_config service = {.address = config->address,
+                                               .tls = config->tls,
+                                               .frame_max = PROTO_FRAME_MAX,
+                                               .queue_max = SERVE_QUEUE_BYTES,
+                                               .conns_max = SERVE_CONNS_MAX,
+                                               .in_flight = config->in_flight,
+                                               .ctx = p,
+                                               .on_request = on_frame};
+    int rv = net_service_open(&p->service, thread, &service, error);
     if (rv != 0) {
-        serve_port_free(p);
+        free(p);
         return rv;
     }
     *out = p;
@@ -230,6 +74,6 @@ void serve_port_free(struct serve_port *p)
 {
     if (!p)
         return;
-    net_tls_free(p->tls);
+    net_service_free(p->service);
     free(p);
 }

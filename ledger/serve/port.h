@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The client port: requests of edges and tools over mutual TLS (proto/net), at most `in_flight` of
- * them with the loop at a time. When so many are, the next one of each connection waits and the
- * connection is not read; who waits longest goes first, so no connection starves another. A frame
- * that is not for us or cannot be read is answered here, on the net thread; the rest goes to
- * on_request.
+ * The client port: requests of edges and tools (proto/net/service.h has the bounds). A frame that
+ * is not for us or cannot be read is answered here, on the net thread; the rest goes to on_request.
  *
  * Completion: each request given to on_request is answered exactly once with serve_port_answer,
- * from any one thread; that frees the request. If its connection has gone, so has the answer.
+ * from any one thread; that frees the request.
  */
 #ifndef HOLDFAST_LEDGER_SERVE_PORT_H
 #define HOLDFAST_LEDGER_SERVE_PORT_H
 
 #include "ledger/serve/request.h"
-#include "proto/net/tls.h"
+#include "proto/net/service.h"
 
-enum { SERVE_CONNS_MAX = 1024 };
+enum {
+    SERVE_CONNS_MAX = 1024,
+    SERVE_QUEUE_BYTES = 32 * 1024 * 1024, /* of replies that a client does not read */
+};
 
 struct serve_port;
 

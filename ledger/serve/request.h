@@ -9,7 +9,6 @@
 #include "proto/frame.h"
 #include "proto/net/frame.h"
 
-struct serve_conn;
 struct serve_request;
 
 enum serve_state { SERVE_WAITING, SERVE_PROPOSED, SERVE_EXPIRED, SERVE_ANSWERED };
@@ -31,10 +30,7 @@ struct serve_command {
 };
 
 struct serve_request {
-    struct net_post post;              /* first: on its way back to the net thread */
     struct serve_request *prev, *next; /* in a list of the loop */
-    struct serve_conn *from;           /* of the port */
-    struct net_frame *reply;           /* on its way back */
     enum proto_request_kind kind;
     bool stale;
     bool proposed;                  /* at least one command went into an entry */

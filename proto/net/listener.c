@@ -9,19 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BACKLOG = 512, SAY_EVERY_MS = 10000 };
+enum { BACKLOG = 512 };
 
 static void on_conn_end(void *maker, struct net_conn *c, const char *cause)
 {
     struct net_listener *n = maker;
-    uint64_t now_ms = uv_now(n->loop->uv);
     n->conns--;
-    /* A hostile client must not fill the disk with our logs. */
-    if (!c->was_open && now_ms - n->refused_ms >= SAY_EVERY_MS) {
-        n->refused_ms = now_ms;
-        base_log(BASE_LOG_WARN, "connection refused", BASE_S("port", n->config.address),
-                 BASE_S("peer", c->peer), BASE_S("cause", cause), NULL);
-    }
+    if (!c->was_open)
+        base_log_seldom(BASE_LOG_WARN, "connection refused", cause,
+                        BASE_S("port", n->config.address), BASE_S("peer", c->peer), NULL);
 }
 
 static void on_connection(uv_stream_t *stream, int status)

@@ -74,7 +74,6 @@ struct net_listener {
     struct net_listener_config config;
     uv_tcp_t tcp;
     unsigned conns;
-    uint64_t refused_ms; /* when a refusal was logged last */
 };
 
 struct net_dialer {

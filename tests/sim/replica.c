@@ -117,7 +117,7 @@ static void deliver_replies(struct sim_node *n)
 {
     struct sim_world *w = n->w;
     for (unsigned i = 0; i < n->replies; i++) {
-        struct sim_rpc *sent = (struct sim_rpc *)(void *)n->replied_to[i]->from;
+        struct sim_rpc *sent = n->replied_to[i]->frame->to;
         struct sim_rpc *rpc = sim_alloc(w, sizeof *rpc);
         *rpc = *sent;
         truth_reply(n, rpc, n->reply[i]->bytes, n->reply[i]->len);
@@ -275,7 +275,7 @@ static void on_request(struct sim_node *n, struct sim_rpc *rpc)
         sim_fail(n->w, "n%d refuses a frame: %s", n->id, refusal.detail);
         return;
     }
-    r->from = (struct serve_conn *)(void *)rpc; /* its way back; nobody looks inside */
+    f->to = rpc; /* its way back; nobody looks inside */
     if (sim_mutation == SIM_stale_read)
         r->stale = true;
     node_on_request(n->node, replica_now(n), r);
