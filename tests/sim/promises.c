@@ -25,7 +25,7 @@ static void check_leader(struct sim_node *n)
         return;
     }
     w->leader_of[term] = n->id;
-    w->counters.elections++;
+    w->counters.leaders++;
     sim_say(w, "n%d leads term %" PRIu64, n->id, term);
     for (uint64_t i = n->applied + 1; i <= w->committed; i++)
         if (w->committed_in[i] < term && pump_term_of(n->node->pump, i) != w->commit_term[i]) {
@@ -72,7 +72,7 @@ static void check_commit(struct sim_node *n)
             w->committed = i;
             w->commit_term[i] = term;
             w->committed_in[i] = n->node->term;
-            w->counters.commits++;
+            w->counters.entries++;
         }
     }
 }

@@ -31,7 +31,7 @@ bool replica_dies(struct sim_node *n)
 {
     if (!n->dying && sim_rarely(n->w, n->w->rate.die)) {
         n->dying = true;
-        n->w->counters.in_callbacks++;
+        n->w->counters.crashes_inside_an_effect++;
     }
     return n->dying;
 }

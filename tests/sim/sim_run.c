@@ -180,7 +180,7 @@ static void fault_clock(struct sim_world *w, struct sim_node *n)
     if (n->bad_clock)
         ms = jumps_ms[sim_below(&w->random, 4)];
     n->offset_us = sim_permille(&w->random, 500) ? ms * 1000 : -ms * 1000;
-    w->counters.jumps++;
+    w->counters.clock_jumps++;
     sim_say(w, "n%d: wall clock now %" PRId64 " ms off", n->id, n->offset_us / 1000);
 }
 
@@ -202,6 +202,7 @@ static void fault_pause(struct sim_world *w, struct sim_node *n)
 
 static void fault_disk(struct sim_world *w, struct sim_node *n)
 {
+    w->counters.full_disks++;
     n->full_until_ms = w->now_ms + sim_below(&w->random, 4000);
     sim_say(w, "n%d: disk full until %" PRIu64 " ms", n->id, n->full_until_ms);
 }
@@ -373,7 +374,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
     promises_liveness(w);
     if (!w->failed)
         truth_end(w);
-    w->counters.ms += w->now_ms;
+    w->counters.simulated_ms += w->now_ms;
 }
 
 void sim_world_close(struct sim_world *w)

@@ -199,7 +199,7 @@ static void compare_batch(struct sim_world *w, uint64_t index, const struct sim_
     if (out->expired != expired)
         sim_fail(w, "EXPIRY at entry %" PRIu64 ": %u holds, the shadow says %u", index,
                  out->expired, expired);
-    w->counters.expired += expired;
+    w->counters.expired_holds += expired;
     for (uint32_t i = 0; i < out->n && proto_batch_next(&b, &bytes) && !w->failed; i++)
         compare_command(w, index, i, bytes, out, &numbers[i]);
     size_t size = out->n > 0 ? out->items[out->n - 1].offset + out->items[out->n - 1].length : 0;

@@ -187,10 +187,30 @@ struct sim_caller {
     unsigned tries;
 };
 
+#define SIM_COUNTERS(X)                                                                            \
+    X(simulated_ms)                                                                                \
+    X(entries)                                                                                     \
+    X(effects)                                                                                     \
+    X(answers)                                                                                     \
+    X(reads)                                                                                       \
+    X(unknown)                                                                                     \
+    X(refused)                                                                                     \
+    X(expired_holds)                                                                               \
+    X(leaders)                                                                                     \
+    X(transfers)                                                                                   \
+    X(crashes)                                                                                     \
+    X(crashes_inside_an_effect)                                                                    \
+    X(stops)                                                                                       \
+    X(pauses)                                                                                      \
+    X(clock_jumps)                                                                                 \
+    X(full_disks)                                                                                  \
+    X(checkpoints)                                                                                 \
+    X(messages)                                                                                    \
+    X(requests)
 struct sim_counters {
-    uint64_t commits, elections, crashes, in_callbacks, failures, messages, checkpoints, requests,
-        answers, reads, expired, effects, refused, unknown, ms, quiet_ms, transfers, pauses, jumps,
-        stops, seeds_failed;
+#define X(name) uint64_t name;
+    SIM_COUNTERS(X)
+#undef X
 };
 
 struct sim_faults {
