@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What edges and tools say to a node's client port, one request and one reply at a time per NNG
- * context.
+ * What edges and tools say to a node's client port, each request a frame
+ * with a tag of its own, each reply a frame with that tag (proto/net/frame.h).
  *   request: [request_head, [command, ...]]  kind COMMANDS: bins, at most PROTO_FRAME_COMMANDS
  *            [request_head, [query]]         kind QUERY
  *            [request_head, []]              kind STATUS: the node's own state, no credential needed

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * usage: holdfast-solo DIR
  * The real state machine behind the real client port, without Raft and without a disk: what the
- * tests of holdfastctl talk to. DIR is what `holdfastctl init --nodes 1` made. Applies on NNG's
- * threads, one at a time; says "ready" on stdout; ends when its standard input does.
+ * tests of holdfastctl talk to. DIR is what `holdfastctl init --nodes 1` made. Applies on the net
+ * thread; says "ready" on stdout; ends when its standard input does.
  */
 #include "ledger/core/core.h"
 #include "ledger/serve/port.h"

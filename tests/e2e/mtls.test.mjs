@@ -12,7 +12,7 @@ import test, { after } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Tenant, chat, importPrices, nodesAgree, post, priced } from './lib/tenant.mjs';
 import { until, within } from './lib/wait.mjs';
-import { NONE, REQUEST, SP, STATUS, Wire, bytesOf, command, decode, query, request, uuid7 } from './lib/wire.mjs';
+import { NONE, REQUEST, STATUS, Wire, bytesOf, command, decode, query, request, uuid7 } from './lib/wire.mjs';
 
 const cluster = await Cluster.start({ after }, { nodes: 3, edges: 1 });
 await importPrices(cluster, { flat: priced({ input_cost_per_request: '0.001' }) });
@@ -56,7 +56,6 @@ async function refused(target, identity, more) {
 
 test('F51_the_client_port_takes_only_its_own_authoritys_certificates', { skip: !openssl && 'no openssl' }, async () => {
     const edge = await dial(client, own('edge-1.pem')); // so that a refusal below means the identity
-    assert.deepEqual([...edge.greeting], [0, 0x53, 0x50, 0, 0, SP.rep, 0, 0]);
     await edge.close();
     await refused(client, {});
     await refused(client, own('node-1.pem')); // a peer's
@@ -68,14 +67,13 @@ test('F51_the_client_port_takes_only_its_own_authoritys_certificates', { skip: !
 });
 
 test('F51_the_peer_port_takes_only_its_own_authoritys_certificates', { skip: !openssl && 'no openssl' }, async () => {
-    const node = await dial(peer, own('node-2.pem'), { protocol: SP.pub });
-    assert.equal(node.greeting[5], SP.sub);
+    const node = await dial(peer, own('node-2.pem'));
     await node.close();
-    await refused(peer, {}, { protocol: SP.pub });
-    await refused(peer, own('edge-1.pem'), { protocol: SP.pub }); // an edge cannot speak as a peer
-    await refused(peer, own('ctl.pem'), { protocol: SP.pub });
-    await refused(peer, forged('impostor', {}), { protocol: SP.pub });
-    await refused(peer, forged('past', { ca: 'peer-ca', days: -1 }), { protocol: SP.pub });
+    await refused(peer, {});
+    await refused(peer, own('edge-1.pem')); // an edge cannot speak as a peer
+    await refused(peer, own('ctl.pem'));
+    await refused(peer, forged('impostor', {}));
+    await refused(peer, forged('past', { ca: 'peer-ca', days: -1 }));
 });
 
 test('F51_a_dialer_refuses_a_node_of_another_name', async (t) => {
@@ -216,7 +214,7 @@ test('F51_malformed_frames_are_answered_and_stop_nobody', async () => {
 
 test('F51_huge_frames_end_their_connection_only', async () => {
     const leader = await cluster.leader();
-    for (const length of [2 ** 20 + 1, 2 ** 32, 2n ** 63n, 2n ** 64n - 1n]) {
+    for (const length of [2 ** 20 + 1, 2 ** 31, 2 ** 32 - 1]) {
         const wire = await toLeader();
         wire.promise(length);
         await within(`a frame of ${length} bytes to be cut off`, wire.closed, 10_000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Certificates as `holdfastctl certs` makes them: files and their modes, chains and roles as
- * mbedTLS judges them, keys as BearSSL reads them, handshakes as NNG makes them.
+ * mbedTLS judges them, keys as BearSSL reads them (test_net.c shakes hands).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,7 +11,7 @@
  *   web-ca.crt/.key         signs what API clients see; replace it by a public one as you like
  *     edge-N-web.crt/.key   localhost, 127.0.0.1, ::1 and the hosts given
  *
- * A .pem holds the certificate and then its key, as NNG reads them. Keys and .pem files are 0600.
+ * A .pem holds the certificate and then its key, as proto/net reads them. Keys and .pem files are 0600.
  * A CA's .key is needed only to issue more: keep it off the machines that serve.
  */
 #ifndef HOLDFAST_CERTS_LAYOUT_H

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A node's client port spoken by hand: NNG's SP over TLS (an 8-byte greeting, then messages behind
-// their 64-bit length), and as much canonical MessagePack as the frames need. For tests that do what
-// no client of ours would.
+// A node's client port spoken by hand: frames over TLS (proto/net/frame.h: 32-bit length, 32-bit tag,
+// bytes), and as much canonical MessagePack as they need. For tests that do what no client of ours
+// would.
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import * as tls from 'node:tls';
 import { within } from './wait.mjs';
 
-/** SP protocol numbers. */
-export const SP = { pub: 0x20, sub: 0x21, req: 0x30, rep: 0x31 };
 export const REQUEST = { commands: 1, query: 2, status: 3 };
 export const STATUS = { done: 0, bad_frame: 4, wrong_cluster: 5 };
 
@@ -127,13 +126,14 @@ export const query = (kind, { org = NONE, cred = NONE, after = 0 } = {}) => enco
 
 // --- connections ---
 
-/** A TLS connection that has greeted as an SP endpoint and been greeted. */
+/** A TLS connection whose handshake both sides have accepted. */
 export class Wire {
     constructor(socket) {
         this.socket = socket;
         this.bytes = Buffer.alloc(0);
         this.closed = new Promise((resolve) => socket.once('close', resolve));
         this.waiting = null;
+        this.tag = 0;
         socket.on('error', () => {});
         socket.setNoDelay(true);
         socket.on('data', (bytes) => {
@@ -143,8 +143,8 @@ export class Wire {
         socket.once('close', () => this.waiting?.());
     }
 
-    /** Rejects if the other side will not have this certificate or this greeting. */
-    static async open(port, { ca, cert, key, servername, protocol = SP.req, checkName = true }) {
+    /** Rejects if the other side will not have this certificate: TLS 1.2 says so before it is open. */
+    static async open(port, { ca, cert, key, servername, checkName = true }) {
         const socket = tls.connect({
             host: '127.0.0.1', port, ca, cert, key, servername, maxVersion: 'TLSv1.2',
             ...(checkName ? {} : { checkServerIdentity: () => undefined }),
@@ -152,8 +152,6 @@ export class Wire {
         const wire = new Wire(socket);
         try {
             await within('a handshake', once(socket, 'secureConnect'), 10_000);
-            socket.write(Buffer.from([0, 0x53, 0x50, 0, 0, protocol, 0, 0]));
-            wire.greeting = await wire.#take(8);
         } catch (error) {
             socket.destroy();
             throw error;
@@ -175,23 +173,24 @@ export class Wire {
         return taken;
     }
 
-    /** Sends the length in front of a message and what is given of the message. */
+    /** Sends a frame's head and what is given of its bytes. */
     promise(length, piece = NONE) {
         const bytes = Buffer.alloc(8);
-        bytes.writeBigUInt64BE(BigInt(length));
+        bytes.writeUInt32BE(length);
+        bytes.writeUInt32BE(++this.tag, 4);
         this.socket.write(Buffer.concat([bytes, piece]));
     }
 
     /** Sends a request without waiting; ask() waits for the reply: [reply_head, items]. */
     post(bytes) {
-        const message = Buffer.concat([Buffer.from([0x80, 0, 0, 1]), bytes]);
-        this.promise(message.length, message);
+        this.promise(bytes.length, bytes);
     }
 
     async ask(bytes) {
         this.post(bytes);
-        const length = Number((await this.#take(8)).readBigUInt64BE());
-        return decode((await this.#take(length)).subarray(4));
+        const head = await this.#take(8);
+        assert.equal(head.readUInt32BE(4), this.tag);
+        return decode(await this.#take(head.readUInt32BE()));
     }
 
     close() {
