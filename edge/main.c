@@ -215,50 +215,64 @@ static int check_files(const struct edge_config *config, const char *path)
     return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+enum parsed { PARSED_RUN, PARSED_CHECK, PARSED_DONE, PARSED_WRONG };
+
+static enum parsed refuse(const char *what, const char *word)
+{
+    fprintf(stderr, "holdfast-edge: %s%s\nTry 'holdfast-edge --help'.\n", what, word);
+    return PARSED_WRONG;
+}
+
+static enum parsed read_command_line(int argc, char **argv, const char **path)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"check", no_argument, NULL, 'k'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
-    static struct edge edge;
-    char error[BASE_CONF_ERROR] = "";
-    const char *path = NULL;
-    bool check = false;
+    enum parsed parsed = PARSED_RUN;
     int option;
-    (void)prctl(PR_SET_DUMPABLE, 0); /* provider keys are in memory: no core dump, no ptrace */
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
-            path = optarg;
+            *path = optarg;
             break;
         case 'k':
-            check = true;
+            parsed = PARSED_CHECK;
             break;
         case 'h':
             fputs(USAGE, stdout);
-            return EXIT_SUCCESS;
+            return PARSED_DONE;
         case 'v':
             puts("holdfast-edge " HOLDFAST_VERSION);
-            return EXIT_SUCCESS;
+            return PARSED_DONE;
+        case ':':
+            return refuse("a value is missing after ", argv[optind - 1]);
         default:
-            fputs(USAGE, stderr);
-            return EXIT_USAGE;
+            return refuse("unknown option: ", argv[optind - 1]);
         }
     }
-    if (path == NULL || optind < argc) {
-        fprintf(stderr, "holdfast-edge: %s%s\n", optind < argc ? "unexpected argument " : "",
-                optind < argc ? argv[optind] : "--config FILE is missing");
-        fputs(USAGE, stderr);
-        return EXIT_USAGE;
-    }
+    if (optind < argc)
+        return refuse("unexpected argument: ", argv[optind]);
+    return *path != NULL ? parsed : refuse("--config FILE is missing", "");
+}
+
+int main(int argc, char **argv)
+{
+    static struct edge edge;
+    char error[BASE_CONF_ERROR] = "";
+    const char *path = NULL;
+    (void)prctl(PR_SET_DUMPABLE, 0); /* provider keys are in memory: no core dump, no ptrace */
+    enum parsed parsed = read_command_line(argc, argv, &path);
+    if (parsed == PARSED_DONE || parsed == PARSED_WRONG)
+        return parsed == PARSED_DONE ? EXIT_SUCCESS : EXIT_USAGE;
     base_log_open("holdfast-edge", BASE_LOG_INFO);
     if (edge_config_load(&edge.config, path, error) < 0) {
         fprintf(stderr, "holdfast-edge: %s\n", error);
         return EXIT_USAGE;
     }
-    if (check) {
+    if (parsed == PARSED_CHECK) {
         int rc = check_files(edge.config, path);
         edge_config_free(edge.config);
         return rc;

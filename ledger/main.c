@@ -33,7 +33,7 @@ struct options {
 
 static bool refuse(const char *what, const char *word)
 {
-    (void)fprintf(stderr, "holdfast-ledger: %s: %s\n", what, word);
+    (void)fprintf(stderr, "holdfast-ledger: %s: %s\nTry 'holdfast-ledger --help'.\n", what, word);
     return false;
 }
 
@@ -55,7 +55,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->version = true;
         else
             return refuse(strcmp(argv[i], "--config") == 0 ? "a value is missing after"
-                                                           : "unknown argument",
+                          : argv[i][0] == '-'              ? "unknown option"
+                                                           : "unexpected argument",
                           argv[i]);
     }
     return o->help || o->version || o->config || refuse("missing", "--config FILE");
@@ -110,10 +111,8 @@ static enum node_exit run(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {0};
-    if (!parse(argc, argv, &o)) {
-        (void)fputs(usage, stderr);
+    if (!parse(argc, argv, &o))
         return NODE_EXIT_USAGE;
-    }
     if (o.help || o.version) {
         (void)fputs(o.help ? usage : "holdfast-ledger " HOLDFAST_VERSION "\n", stdout);
         return NODE_EXIT_OK;

@@ -38,6 +38,7 @@ static const char help[] =
     "  --threads N           (1)\n"
     "  --timeout MS          of one command or call (10000)\n"
     "  --json                one JSON object\n"
+    "  --help, --version\n"
     "exit: 0 measured; 1 nothing succeeded; 2 usage or set-up failed\n";
 
 enum {
@@ -202,6 +203,12 @@ static const char *check(const struct bench_options *o)
     return NULL;
 }
 
+static enum bench_parse refuse(const char *what, const char *word)
+{
+    (void)fprintf(stderr, "holdfast-bench: %s: %s\nTry 'holdfast-bench --help'.\n", what, word);
+    return BENCH_BAD;
+}
+
 enum bench_parse bench_options_parse(struct bench_options *o, int argc, char **argv)
 {
     *o = (struct bench_options){.threads = 1,
@@ -218,23 +225,31 @@ enum bench_parse bench_options_parse(struct bench_options *o, int argc, char **a
         (void)fputs(help, stdout);
         return BENCH_HELP;
     }
-    if (argc < 2 || !take_mode(o, argv[1]))
-        bad = "the first word is prepare, ledger or http; see --help";
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        (void)puts("holdfast-bench " HOLDFAST_VERSION);
+        return BENCH_HELP;
+    }
+    if (argc < 2)
+        return refuse("missing", "prepare, ledger or http");
+    if (!take_mode(o, argv[1]))
+        return refuse(argv[1][0] == '-' ? "options come after the mode" : "unknown mode", argv[1]);
     int option, at = 0;
-    while (!bad && (option = getopt_long(argc - 1, argv + 1, "h", table, &at)) != -1) {
+    opterr = 0;
+    while (!bad && (option = getopt_long(argc - 1, argv + 1, ":h", table, &at)) != -1) {
         if (option == OPT_HELP || option == 'h') {
             (void)fputs(help, stdout);
             return BENCH_HELP;
         }
-        if (option == '?')
-            bad = "see --help";
-        else if (!take(o, option)) {
+        if (option == '?' || option == ':')
+            return refuse(option == ':' ? "a value is missing after" : "unknown option",
+                          argv[optind]); /* of argv + 1 it is the one before */
+        if (!take(o, option)) {
             (void)fprintf(stderr, "holdfast-bench: --%s: ", table[at].name);
             bad = "bad value";
         }
     }
     if (!bad && optind < argc - 1)
-        bad = "an argument is left over; see --help";
+        return refuse("unexpected argument", argv[optind + 1]);
     if (!bad)
         bad = check(o);
     if (!bad)

@@ -43,7 +43,9 @@ static const char USAGE[] =
     "  --api-key KEY          calls need `Authorization: Bearer KEY`\n"
     "  --script-dir DIR       recorded streams for metadata.mock_script\n"
     "  --keep-last            show the last call at /mock/last\n"
-    "Requests override by metadata.mock_*; GET /mock/stats counts the calls.\n";
+    "  --help, --version\n"
+    "Requests override by metadata.mock_*; GET /mock/stats counts the calls.\n"
+    "exit: 0 ended by a signal; 1 cannot listen; 2 usage\n";
 
 /* ---- a worker's end ---- */
 
@@ -211,7 +213,14 @@ static bool parse_number(const char *name, const char *text, uint64_t max, uint6
     return true;
 }
 
-enum option_kind { O_HELP, O_KEEP_LAST, O_MODELS, O_TEXT, O_NUMBER };
+enum option_kind {
+    O_HELP,
+    O_VERSION,
+    O_KEEP_LAST /* these without a value */,
+    O_MODELS,
+    O_TEXT,
+    O_NUMBER
+};
 
 struct option_row {
     const char *name;
@@ -225,6 +234,10 @@ static int apply_option(const struct option_row *row, char *value)
 {
     if (row->kind == O_HELP) {
         fputs(USAGE, stdout);
+        exit(0);
+    }
+    if (row->kind == O_VERSION) {
+        puts("holdfast-mock " HOLDFAST_VERSION);
         exit(0);
     }
     if (row->kind == O_KEEP_LAST)
@@ -243,22 +256,23 @@ static int parse_options(int argc, char **argv, const struct option_row *rows, s
     struct option longs[32] = {{0}};
     for (size_t i = 0; i < count; i++) {
         longs[i].name = rows[i].name;
-        longs[i].has_arg =
-            rows[i].kind == O_HELP || rows[i].kind == O_KEEP_LAST ? no_argument : required_argument;
+        longs[i].has_arg = rows[i].kind <= O_KEEP_LAST ? no_argument : required_argument;
     }
     int index = 0, code;
-    while ((code = getopt_long(argc, argv, "", longs, &index)) == 0) {
-        int rv = apply_option(&rows[index], optarg);
+    opterr = 0;
+    while ((code = getopt_long(argc, argv, ":h", longs, &index)) == 0 || code == 'h') {
+        int rv = apply_option(&rows[code == 'h' ? 0 : index], optarg); /* help is the first */
         if (rv)
             return rv;
     }
-    if (code != -1 || optind != argc) {
-        if (code == -1)
-            fprintf(stderr, "holdfast-mock: unexpected argument %s\n", argv[optind]);
-        fputs(USAGE, stderr);
-        return 2;
-    }
-    return 0;
+    if (code == -1 && optind == argc)
+        return 0;
+    fprintf(stderr, "holdfast-mock: %s: %s\nTry 'holdfast-mock --help'.\n",
+            code == -1    ? "unexpected argument"
+            : code == ':' ? "a value is missing after"
+                          : "unknown option",
+            code == -1 ? argv[optind] : argv[optind - 1]);
+    return 2;
 }
 
 static int read_command_line(int argc, char **argv)
@@ -270,6 +284,7 @@ static int read_command_line(int argc, char **argv)
     o->models_count = 2;
     const struct option_row rows[] = {
         {"help", O_HELP, NULL, NULL, 0},
+        {"version", O_VERSION, NULL, NULL, 0},
         {"host", O_TEXT, &o->host, NULL, 0},
         {"port", O_NUMBER, NULL, &port, UINT16_MAX},
         {"port-file", O_TEXT, &o->port_file, NULL, 0},

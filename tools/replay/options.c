@@ -24,7 +24,7 @@ static const char help[] =
     "  --verify-receipt INDEX:ORDINAL:CHAIN\n"
     "                        the receipt of one call stands in this log\n"
     "  --progress            progress on stderr (default on a terminal)\n"
-    "  --version             which program this is\n"
+    "  --help, --version\n"
     "  --allow-empty         a new node without commands or checkpoint is no failure\n"
     "exit: 0 all is proven; 1 a mismatch or damage, named; 2 usage or I/O\n";
 
@@ -186,8 +186,14 @@ static const char *take(struct replay_options *o, int option)
         o->allow_empty = true;
         return NULL;
     default:
-        return "see holdfast-replay --help";
+        return "an option without a meaning";
     }
+}
+
+static enum replay_parse refuse(const char *what, const char *word)
+{
+    (void)fprintf(stderr, "holdfast-replay: %s: %s\nTry 'holdfast-replay --help'.\n", what, word);
+    return REPLAY_BAD;
 }
 
 enum replay_parse replay_options_parse(struct replay_options *o, int argc, char **argv)
@@ -195,7 +201,11 @@ enum replay_parse replay_options_parse(struct replay_options *o, int argc, char 
     *o = (struct replay_options){0};
     const char *bad = NULL;
     int option;
-    while (!bad && (option = getopt_long(argc, argv, "h", table, NULL)) != -1) {
+    opterr = 0;
+    while (!bad && (option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        if (option == '?' || option == ':')
+            return refuse(option == ':' ? "a value is missing after" : "unknown option",
+                          argv[optind - 1]);
         if (option == OPT_HELP || option == 'h') {
             (void)fputs(help, stdout);
             return REPLAY_HELP;
@@ -207,9 +217,9 @@ enum replay_parse replay_options_parse(struct replay_options *o, int argc, char 
         bad = take(o, option);
     }
     if (!bad && optind < argc)
-        bad = "an argument is left over; see holdfast-replay --help";
+        return refuse("unexpected argument", argv[optind]);
     if (!bad && !o->dir)
-        bad = "--data DIR is required; see holdfast-replay --help";
+        return refuse("missing", "--data DIR");
     if (!bad)
         return REPLAY_PARSED;
     (void)fprintf(stderr, "holdfast-replay: %s\n", bad);
