@@ -80,7 +80,7 @@ int core_machine_new(struct core_machine **out, const struct core_config *config
         return -ENOMEM;
     int rv = core_overlay_init(&m->overlay, &config->backing, config->cache_records);
     m->commands = calloc(PROTO_BATCH_COMMANDS, sizeof *m->commands);
-    m->command = calloc(1, sizeof *m->command);
+    m->command = calloc(CORE_AHEAD_COMMANDS, sizeof *m->command);
     m->items = calloc(PROTO_BATCH_COMMANDS, sizeof *m->items);
     m->leaves = calloc(PROTO_BATCH_COMMANDS + 1, sizeof *m->leaves);
     m->results = malloc((size_t)PROTO_BATCH_COMMANDS * PROTO_RESULT_MAX);
@@ -219,12 +219,12 @@ static void move_clock(struct core_machine *m, uint64_t term, int64_t stamp_us)
     }
 }
 
-static void run_command(struct core_machine *m, uint32_t i, struct proto_writer *w)
+static void run_command(struct core_machine *m, uint32_t i, const struct proto_command *command,
+                        bool decoded, struct proto_writer *w)
 {
     struct proto_result result = {.code = PROTO_OK};
-    struct core_call x = {.c = m->command, .bytes = m->commands[i], .ordinal = i, .r = &result};
-    bool decoded = proto_command_get(x.bytes.p, x.bytes.n, m->command, NULL) &&
-                   core_level_allows(m, m->command->head.kind);
+    struct core_call x = {.c = command, .bytes = m->commands[i], .ordinal = i, .r = &result};
+    decoded = decoded && core_level_allows(m, command->head.kind);
     if (decoded)
         core_execute(m, &x);
     else
@@ -240,7 +240,21 @@ static void run_command(struct core_machine *m, uint32_t i, struct proto_writer 
     proto_chain_leaf(x.bytes.p, x.bytes.n, w->base + from, w->n - from, &m->leaves[i]);
     if (m->observer.on_result)
         m->observer.on_result(m->observer.ctx, m->at.index, i, m->at.clock_us,
-                              decoded ? m->command : NULL, &result);
+                              decoded ? command : NULL, &result);
+}
+
+/* Commands first..first + n of the entry; n <= CORE_AHEAD_COMMANDS. */
+static void run_group(struct core_machine *m, uint32_t first, uint32_t n, struct proto_writer *w)
+{
+    bool decoded[CORE_AHEAD_COMMANDS];
+    for (uint32_t i = 0; i < n; i++) {
+        const struct proto_str *bytes = &m->commands[first + i];
+        decoded[i] = proto_command_get(bytes->p, bytes->n, &m->command[i], NULL);
+    }
+    if (n > 1 && m->overlay.shelf[CORE_SHELF_LASTING].all.n >= CORE_AHEAD_RECORDS)
+        core_ahead(m, m->command, decoded, n);
+    for (uint32_t i = 0; i < n && m->failed == 0; i++)
+        run_command(m, first + i, &m->command[i], decoded[i], w);
 }
 
 static void move_chain(struct core_machine *m, const struct proto_hash *root)
@@ -280,8 +294,8 @@ int core_machine_apply(struct core_machine *m, uint64_t index, uint64_t term, co
     hash_header(&tail, &b.header);
     struct proto_writer w =
         proto_writer_over(m->results, (size_t)PROTO_BATCH_COMMANDS * PROTO_RESULT_MAX);
-    for (uint32_t i = 0; i < b.n && m->failed == 0; i++)
-        run_command(m, i, &w);
+    for (uint32_t i = 0; i < b.n && m->failed == 0; i += CORE_AHEAD_COMMANDS)
+        run_group(m, i, b.n - i < CORE_AHEAD_COMMANDS ? b.n - i : CORE_AHEAD_COMMANDS, &w);
     group_save(m);
     if (m->failed)
         return m->failed;

@@ -12,6 +12,7 @@
 #ifndef HOLDFAST_CORE_MACHINE_H
 #define HOLDFAST_CORE_MACHINE_H
 
+#include "ledger/core/ahead.h"
 #include "ledger/core/open_heap.h"
 #include "ledger/core/record.h"
 #include "ledger/core/window.h"
@@ -63,7 +64,7 @@ struct core_machine {
     char error[256];
     /* scratch, sized for the largest entry and answer */
     struct proto_str *commands;
-    struct proto_command *command;
+    struct proto_command *command; /* CORE_AHEAD_COMMANDS of them */
     struct core_item *items;
     struct proto_hash *leaves;
     uint8_t *results;

@@ -153,6 +153,12 @@ void core_open_heap_move(struct core_open_heap *h, uint64_t index, uint32_t ordi
     settle(h, h->nodes[node].place);
 }
 
+void core_open_heap_hint(const struct core_open_heap *h, uint64_t index, uint32_t ordinal)
+{
+    if (h->cap > 0)
+        __builtin_prefetch(&h->slots[slot_home(h, index, ordinal)]);
+}
+
 const struct core_open *core_open_heap_first(const struct core_open_heap *h)
 {
     return h->n > 0 ? &h->nodes[h->heap[0]] : NULL;

@@ -34,6 +34,8 @@ void core_open_heap_remove(struct core_open_heap *h, uint64_t index, uint32_t or
 /* A new deadline. */
 void core_open_heap_move(struct core_open_heap *h, uint64_t index, uint32_t ordinal,
                          int64_t deadline_us);
+/* It will be removed or moved soon: its place is fetched. Speed only. */
+void core_open_heap_hint(const struct core_open_heap *h, uint64_t index, uint32_t ordinal);
 /* The next to expire, or NULL. */
 const struct core_open *core_open_heap_first(const struct core_open_heap *h);
 

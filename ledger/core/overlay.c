@@ -479,6 +479,59 @@ void core_overlay_load(struct core_overlay *o, const void *key, size_t klen, con
         (void)load_clean(o, key, klen, tag, value, vlen);
 }
 
+/* ---- looking ahead ---- */
+enum {
+    HINT_PLACES = 4,  /* of a table: two lines at most */
+    HINT_KEY = 40,    /* of a record, before its header: most keys */
+    HINT_BYTES = 160, /* and from there on: what handlers use stands in front */
+    WALK_AHEAD = 12,  /* records of a list */
+    LINE = 64,
+};
+
+static inline void fetch_lines(const void *p, size_t n)
+{
+    uintptr_t from = (uintptr_t)p & ~(uintptr_t)(LINE - 1);
+    for (uintptr_t at = from; at < (uintptr_t)p + n; at += LINE)
+        __builtin_prefetch((const uint8_t *)p + (at - (uintptr_t)p), 1);
+}
+
+/* The i-th of a list is about to be looked at: those that follow are fetched. */
+static inline void walk(const struct core_list *l, size_t i, size_t before, size_t bytes)
+{
+    if (i + WALK_AHEAD < l->n)
+        fetch_lines((const uint8_t *)l->e[i + WALK_AHEAD] - before, before + bytes);
+}
+
+void core_overlay_hint(const struct core_overlay *o, struct core_hint *h, const struct core_key *k)
+{
+    h->r = NULL;
+    h->tag = tag_of(k->b, k->n);
+    h->shelf = passing(k->b[0]) ? CORE_SHELF_PASSING : CORE_SHELF_LASTING;
+    const struct core_shelf *s = &o->shelf[h->shelf];
+    __builtin_prefetch(&s->slots[h->tag & (s->n_slots - 1)]);
+}
+
+void core_overlay_near(const struct core_overlay *o, struct core_hint *h)
+{
+    const struct core_shelf *s = &o->shelf[h->shelf];
+    size_t mask = s->n_slots - 1, i = h->tag & mask;
+    for (unsigned k = 0; k < HINT_PLACES && s->slots[i].r; k++, i = (i + 1) & mask)
+        if (s->slots[i].tag == h->tag) {
+            h->r = s->slots[i].r;
+            fetch_lines((const uint8_t *)h->r - HINT_KEY, HINT_KEY + HINT_BYTES);
+            return;
+        }
+}
+
+const void *core_overlay_hinted(const struct core_hint *h, unsigned table, size_t *vlen)
+{
+    const struct core_record *r = h->r;
+    if (!r || key_of(r)[0] != table || (r->flags & CORE_RECORD_DELETED))
+        return NULL;
+    *vlen = r->vlen;
+    return r + 1;
+}
+
 static void trim(struct core_overlay *o, struct core_shelf *s)
 {
     size_t clean = s->all.n - s->busy;
@@ -490,6 +543,7 @@ static void trim(struct core_overlay *o, struct core_shelf *s)
         if (s->hand >= s->all.n)
             s->hand = 0;
         struct core_record *r = s->all.e[s->hand];
+        walk(&s->all, s->hand, 0, sizeof *r);
         if (r->flags & (CORE_RECORD_DIRTY | CORE_RECORD_WRITING)) {
             s->hand++;
         } else if (r->flags & CORE_RECORD_SEEN) {
@@ -515,6 +569,7 @@ int core_overlay_changes(struct core_overlay *o, core_change_visit *visit, void 
     struct core_list handed = o->dirty;
     for (size_t i = 0; i < handed.n; i++) {
         struct core_record *r = handed.e[i];
+        walk(&handed, i, HINT_KEY, HINT_BYTES);
         bool deleted = (r->flags & CORE_RECORD_DELETED) != 0;
         int rv = visit(ctx, key_of(r), r->klen, deleted ? NULL : value_of(r), r->vlen);
         if (rv)
@@ -532,6 +587,7 @@ void core_overlay_written(struct core_overlay *o)
 {
     for (size_t i = 0; i < o->writing.n; i++) {
         struct core_record *r = o->writing.e[i];
+        walk(&o->writing, i, 0, sizeof *r);
         r->flags &= (uint8_t)~CORE_RECORD_WRITING;
         if (r->flags & CORE_RECORD_DIRTY)
             continue;

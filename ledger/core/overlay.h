@@ -116,6 +116,19 @@ void core_overlay_drop(struct core_overlay *o, void *value);
 /* A record that the host read from below at start-up; clean. */
 void core_overlay_load(struct core_overlay *o, const void *key, size_t klen, const void *value,
                        size_t vlen);
+/* ---- looking ahead (ahead.c): speed only ----
+ * hint: the table's place for the key is fetched. near: that is there by now; the record that seems
+ * to be the key's is fetched. hinted: that is there by now; its value if it is of this table. It
+ * may be another record's. Nothing is asked of the backing. */
+struct core_hint {
+    const struct core_record *r;
+    uint32_t tag;
+    uint32_t shelf;
+};
+void core_overlay_hint(const struct core_overlay *o, struct core_hint *h, const struct core_key *k);
+void core_overlay_near(const struct core_overlay *o, struct core_hint *h);
+const void *core_overlay_hinted(const struct core_hint *h, unsigned table, size_t *vlen);
+
 /* Drops clean records beyond the limit. Invalidates every value. */
 void core_overlay_trim(struct core_overlay *o);
 

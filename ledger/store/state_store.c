@@ -177,39 +177,102 @@ int state_changes_add(struct state_changes *c, const void *key, size_t klen, con
     return 0;
 }
 
-/* ---- write ---- */
+/* ---- write ----
+ * In the order of keys: LMDB then stays on a page for all that belongs there instead of coming down
+ * from the root for each record (a third of the time of a checkpoint). */
+
+enum { PREFIX = 3, AHEAD = 8 };
+
+struct change {
+    uint64_t prefix[PREFIX]; /* first bytes of the key as numbers: they decide most comparisons */
+    const uint8_t *at;
+};
+
+static void fill_change(struct change *c, const uint8_t *at)
+{
+    size_t klen = get_le(at, 2);
+    *c = (struct change){.at = at};
+    memcpy(c->prefix, at + CHANGE_HEAD, klen < sizeof c->prefix ? klen : sizeof c->prefix);
+    for (unsigned i = 0; i < PREFIX; i++)
+        c->prefix[i] = __builtin_bswap64(c->prefix[i]);
+}
+
+static size_t count_changes(const struct state_changes *c)
+{
+    size_t n = 0;
+    for (const uint8_t *p = c->base, *end = p + c->n; p < end; n++) {
+        CHECK((size_t)(end - p) >= CHANGE_HEAD);
+        uint64_t vlen = get_le(p + 2, 4);
+        size_t size = CHANGE_HEAD + get_le(p, 2) + (vlen == UINT32_MAX ? 0 : vlen);
+        CHECK(get_le(p, 2) > 0 && (size_t)(end - p) >= size);
+        p += size;
+    }
+    return n;
+}
+
+static int compare_keys(const uint8_t *a, const uint8_t *b)
+{
+    size_t an = get_le(a, 2), bn = get_le(b, 2);
+    int order = memcmp(a + CHANGE_HEAD, b + CHANGE_HEAD, an < bn ? an : bn);
+    return order != 0 ? order : (an > bn) - (an < bn);
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    for (unsigned i = 0; i < PREFIX; i++)
+        if (x->prefix[i] != y->prefix[i])
+            return x->prefix[i] < y->prefix[i] ? -1 : 1;
+    int order = compare_keys(x->at, y->at);
+    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
+}
+
+static struct change *sort_changes(const struct state_changes *c, size_t n)
+{
+    struct change *list = malloc(n * sizeof *list);
+    const uint8_t *p = c->base;
+    for (size_t i = 0; list && i < n; i++) {
+        uint64_t vlen = get_le(p + 2, 4);
+        fill_change(&list[i], p);
+        p += CHANGE_HEAD + get_le(p, 2) + (vlen == UINT32_MAX ? 0 : vlen);
+    }
+    if (list)
+        qsort(list, n, sizeof *list, compare_changes);
+    return list;
+}
+
+static int write_change(MDB_cursor *cursor, const uint8_t *p)
+{
+    uint64_t vlen = get_le(p + 2, 4);
+    size_t klen = get_le(p, 2);
+    p += CHANGE_HEAD;
+    MDB_val key = {klen, (void *)(uintptr_t)p};
+    MDB_val value = {vlen, (void *)(uintptr_t)(p + klen)};
+    if (vlen != UINT32_MAX)
+        return mdb_cursor_put(cursor, &key, &value, 0);
+    int rv = mdb_cursor_get(cursor, &key, &value, MDB_SET);
+    if (rv == 0)
+        rv = mdb_cursor_del(cursor, 0);
+    return rv == MDB_NOTFOUND ? 0 : rv;
+}
 
 static int write_changes(MDB_txn *txn, MDB_dbi records, const struct state_changes *c)
 {
     MDB_cursor *cursor;
+    size_t n = count_changes(c);
+    struct change *list = sort_changes(c, n);
+    if (!list)
+        return ENOMEM;
     int rv = mdb_cursor_open(txn, records, &cursor);
-    if (rv)
-        return rv;
-    const uint8_t *p = c->base;
-    const uint8_t *end = c->base + c->n;
-    while (p < end && rv == 0) {
-        CHECK((size_t)(end - p) >= CHANGE_HEAD);
-        size_t klen = get_le(p, 2);
-        uint64_t vlen = get_le(p + 2, 4);
-        bool delete = vlen == UINT32_MAX;
-        if (delete)
-            vlen = 0;
-        p += CHANGE_HEAD;
-        CHECK(klen > 0 && (size_t)(end - p) >= klen + vlen);
-        MDB_val key = {klen, (void *)(uintptr_t)p};
-        MDB_val value = {vlen, (void *)(uintptr_t)(p + klen)};
-        p += klen + vlen;
-        if (!delete) {
-            rv = mdb_cursor_put(cursor, &key, &value, 0);
-            continue;
+    if (rv == 0) {
+        for (size_t i = 0; i < n && rv == 0; i++) {
+            __builtin_prefetch(list[i + AHEAD < n ? i + AHEAD : i].at);
+            if (i + 1 == n || compare_keys(list[i].at, list[i + 1].at) != 0)
+                rv = write_change(cursor, list[i].at);
         }
-        rv = mdb_cursor_get(cursor, &key, &value, MDB_SET);
-        if (rv == 0)
-            rv = mdb_cursor_del(cursor, 0);
-        else if (rv == MDB_NOTFOUND)
-            rv = 0;
+        mdb_cursor_close(cursor);
     }
-    mdb_cursor_close(cursor);
+    free(list);
     return rv;
 }
 

@@ -45,8 +45,7 @@ __attribute__((warn_unused_result)) int state_store_open(struct state_store **ou
 void state_store_close(struct state_store *s);
 
 /* A flat buffer of changes. Repeated: klen u16, vlen u32 (UINT32_MAX: delete), key, value; numbers
- * little-endian, nothing between or after. Sorted by key (memcmp) for speed; a later change of a
- * key wins. */
+ * little-endian, nothing between or after. In any order; a later change of a key wins. */
 struct state_changes {
     uint8_t *base;
     size_t n, cap;

@@ -3,7 +3,9 @@
  * team > key of monthly budgets, keys drawn uniformly (scenario.h).
  *
  *   core-bench [--orgs N] [--keys N] [--pairs N]        records in memory alone
- *              [--store DIR [--cache RECORDS]]          over a state store, with its checkpoints
+ *              [--store DIR [--cache RECORDS] [--changed RECORDS]]
+ *
+ * With --store: over a state store, with a checkpoint for so many changed records.
  *
  * The chain at the end says that two versions of the machine did the same.
  * Without --keys: one org with one key, then 1,000 with one each. With a store the stages are told
@@ -21,11 +23,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { CHANGED_MAX = 65536 }; /* as a node's checkpoint_records */
-
 struct options {
     uint32_t orgs, keys;
-    uint64_t pairs, cache;
+    uint64_t pairs, cache, changed;
     const char *store;
 };
 
@@ -108,7 +108,7 @@ static void apply(struct bench *b, bool check)
     b->t.apply += cpu_ns() - from;
     if (check)
         scenario_check(&out);
-    if (b->store && core_machine_changed(b->m) >= CHANGED_MAX)
+    if (b->store && core_machine_changed(b->m) >= b->o.changed)
         checkpoint(b);
 }
 
@@ -219,7 +219,7 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.orgs = 1000, .pairs = 200000, .cache = 4000000};
+    struct options o = {.orgs = 1000, .pairs = 200000, .cache = 4000000, .changed = 65536};
     for (int i = 1; i < argc; i += 2) {
         const char *value = argv[i + 1];
         if (strcmp(argv[i], "--orgs") == 0)
@@ -230,11 +230,13 @@ int main(int argc, char **argv)
             o.pairs = number(value);
         else if (strcmp(argv[i], "--cache") == 0)
             o.cache = number(value);
+        else if (strcmp(argv[i], "--changed") == 0)
+            o.changed = number(value);
         else if (strcmp(argv[i], "--store") == 0 && value)
             o.store = value;
         else
             scenario_die("usage: core-bench [--orgs N] [--keys N] [--pairs N] [--store DIR] "
-                         "[--cache RECORDS]");
+                         "[--cache RECORDS] [--changed RECORDS]");
     }
     if (o.keys == 0) {
         struct options one = o;
