@@ -41,13 +41,61 @@ static uint32_t add(uint32_t c, const uint8_t *p, size_t n)
     return c;
 }
 
-uint32_t entry_checksum(const struct log_entry *e)
+/* ---- by the processor, where it can: an eighth of the time ---- */
+typedef uint32_t adder(uint32_t c, const uint8_t *p, size_t n);
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t add_quickly(uint32_t c, const uint8_t *p,
+                                                              size_t n)
+{
+    uint64_t wide = c, x;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&x, p, 8);
+        wide = __builtin_ia32_crc32di(wide, x);
+    }
+    c = (uint32_t)wide;
+    for (; n > 0; p++, n--)
+        c = __builtin_ia32_crc32qi(c, *p);
+    return c;
+}
+
+static adder *choose(void)
+{
+    return __builtin_cpu_supports("sse4.2") ? add_quickly : add;
+}
+#else
+static adder *choose(void)
+{
+    return add;
+}
+#endif
+
+static adder *best;
+
+static void prepare(void)
+{
+    make_tables();
+    best = choose();
+}
+
+static uint32_t checksum(adder *with, const struct log_entry *e)
 {
     uint8_t head[17];
-    (void)pthread_once(&once, make_tables);
     memcpy(head, &e->index, 8);
     memcpy(head + 8, &e->term, 8);
     head[16] = e->kind;
-    uint32_t c = add(UINT32_MAX, head, sizeof head);
-    return ~(e->len > 0 ? add(c, e->data, e->len) : c);
+    uint32_t c = with(UINT32_MAX, head, sizeof head);
+    return ~(e->len > 0 ? with(c, e->data, e->len) : c);
+}
+
+uint32_t entry_checksum(const struct log_entry *e)
+{
+    (void)pthread_once(&once, prepare);
+    return checksum(best, e);
+}
+
+uint32_t entry_checksum_plain(const struct log_entry *e)
+{
+    (void)pthread_once(&once, prepare);
+    return checksum(add, e);
 }

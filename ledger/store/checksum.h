@@ -11,4 +11,8 @@
 /* Of index, term, kind and payload. */
 uint32_t entry_checksum(const struct log_entry *e);
 
+/* The same without the processor's own instruction: for processors that have none, and to compare.
+ */
+uint32_t entry_checksum_plain(const struct log_entry *e);
+
 #endif

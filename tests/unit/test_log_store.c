@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The log on disk: appends, truncation, segments, what a crash leaves, readers beside the writer.
  */
+#include "ledger/store/checksum.h"
 #include "ledger/store/log_store.h"
 #include "ledger/store/log_thread.h"
 #include "tests/unit/store_tmp.h"
@@ -18,6 +19,23 @@
 #include <cmocka.h>
 
 static struct store_why why;
+
+/* The processor's way and ours, for every length and alignment. */
+static void F43_checksums_do_not_depend_on_the_processor(void **state)
+{
+    (void)state;
+    uint8_t bytes[600];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 131 + (i >> 3));
+    for (uint32_t n = 0; n < 500; n++) {
+        struct log_entry e = {.index = n * UINT64_C(0x123456789),
+                              .term = n,
+                              .kind = ENTRY_COMMAND,
+                              .len = n,
+                              .data = bytes + n % 9};
+        assert_int_equal(entry_checksum(&e), entry_checksum_plain(&e));
+    }
+}
 
 static struct log_store *open_log(enum log_store_mode mode, uint64_t segment_bytes)
 {
@@ -399,6 +417,7 @@ int main(void)
                                         store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F44_readers_beside_the_writer_and_of_a_copy,
                                         store_tmp_setup, store_tmp_teardown),
+        cmocka_unit_test(F43_checksums_do_not_depend_on_the_processor),
         cmocka_unit_test_setup_teardown(F43_damage_is_refused_with_a_reason, store_tmp_setup,
                                         store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_a_full_disk_is_an_error_and_loses_nothing,
