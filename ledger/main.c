@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * holdfast-ledger: command line of a ledger node.
  */
+#include "ledger/command.h"
 #include "ledger/node.h"
 #include "proto/base/log.h"
 #include "proto/net/tls.h"
@@ -10,14 +11,18 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
     "       holdfast-ledger init --config FILE\n"
     "       holdfast-ledger --help | --version\n"
+    "%s"
     "\n"
     "Runs one node of a Holdfast ledger.\n"
     "  init             makes the data directory of a new cluster's node, and ends\n"
+    "  backup           copies the node's ledger, running or not, to a new directory\n"
+    "  restore          makes a new cluster's node out of such a copy\n"
     "  --config FILE    the node's configuration (node-1.conf)\n"
     "  --check          reads configuration and certificates, says what is wrong, and ends\n"
     "  --init-if-empty  makes the data directory first if it is missing or empty\n"
@@ -111,10 +116,13 @@ static enum node_exit run(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {0};
+    if (argc > 1 && command_known(argv[1]))
+        return (int)command_run(argc, argv);
     if (!parse(argc, argv, &o))
         return NODE_EXIT_USAGE;
     if (o.help || o.version) {
-        (void)fputs(o.help ? usage : "holdfast-ledger " HOLDFAST_VERSION "\n", stdout);
+        (void)printf(o.help ? usage : "%sholdfast-ledger " HOLDFAST_VERSION "\n",
+                     o.help ? command_usage : "");
         return NODE_EXIT_OK;
     }
     base_log_open("holdfast-ledger", BASE_LOG_INFO);

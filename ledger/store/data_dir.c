@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -77,29 +78,96 @@ static int write_entry_one(const char *dir, const void *conf, size_t len, struct
     return rv;
 }
 
+int data_dir_begin(const char *dir, int *lock_fd, struct store_why *why)
+{
+    int rv = make_empty(dir, why);
+    return rv ? rv : take_lock(dir, O_CREAT | O_EXCL, lock_fd, why);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_begun(const char *dir)
+{
+    static const char *const parts[] = {"vote", "log", "state", "ORIGIN", "LOCK"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        (void)nftw(join(dir, parts[i], path), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int data_dir_end(const char *dir, int lock_fd, const struct node_identity *id,
+                 const struct node_vote *vote, int rv, struct store_why *why)
+{
+    char path[PATH_MAX];
+    if (rv == 0)
+        rv = env_sync_dir(dir, why);
+    /* Last: a directory without its vote is one whose creation was interrupted. */
+    if (rv == 0)
+        rv = vote_store_create(join(dir, "vote", path), id, vote, why);
+    if (rv == 0)
+        rv = env_sync_dir(dir, why);
+    if (rv)
+        remove_begun(dir);
+    (void)close(lock_fd);
+    return rv;
+}
+
 int data_dir_create(const char *dir, const struct node_identity *id, const void *conf,
                     size_t conf_len, struct store_why *why)
 {
     char path[PATH_MAX];
+    struct state_store *state = NULL;
+    const struct node_vote vote = {.term = 1};
     if (id->node == 0 || conf_len == 0 || conf_len > ENTRY_CONF_MAX)
         return store_why_set(why, -EINVAL, "node id 0, or no configuration");
-    int fd, rv = make_empty(dir, why);
-    if (rv == 0)
-        rv = take_lock(dir, O_CREAT | O_EXCL, &fd, why);
+    int fd, rv = data_dir_begin(dir, &fd, why);
     if (rv)
         return rv;
     rv = write_entry_one(join(dir, "log", path), conf, conf_len, why);
-    struct state_store *state = NULL;
     if (rv == 0)
         rv = state_store_open(&state, join(dir, "state", path), STATE_STORE_WRITE, NULL, why);
     state_store_close(state);
-    /* Last: a directory without its vote is one whose creation was interrupted. */
-    struct node_vote vote = {.term = 1};
-    if (rv == 0)
-        rv = vote_store_create(join(dir, "vote", path), id, &vote, why);
-    if (rv == 0)
-        rv = env_sync_dir(dir, why);
-    (void)close(fd);
+    return data_dir_end(dir, fd, id, &vote, rv, why);
+}
+
+/* ---- holding the log ---- */
+
+int data_dir_hold(const char *dir, int *fd, struct store_why *why)
+{
+    char path[PATH_MAX];
+    *fd = open(join(dir, "TRIM", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return errno == EACCES || errno == EROFS
+                   ? 0
+                   : store_why_set(why, -errno, "open %s: %s", path, strerror(errno));
+    if (flock(*fd, LOCK_SH) == 0)
+        return 0;
+    int rv = store_why_set(why, -errno, "lock %s: %s", path, strerror(errno));
+    (void)close(*fd);
+    *fd = -1;
+    return rv;
+}
+
+void data_dir_unhold(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+int data_dir_trim_begin(const char *dir, int *fd)
+{
+    char path[PATH_MAX];
+    *fd = open(join(dir, "TRIM", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return -errno;
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    int rv = errno == EWOULDBLOCK ? -EBUSY : -errno;
+    (void)close(*fd);
+    *fd = -1;
     return rv;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SEGMENT_BYTES_DEFAULT (UINT64_C(1) << 30)
 
@@ -196,6 +197,26 @@ unsigned log_store_segments(struct log_store *s)
     unsigned n = s->n;
     pthread_mutex_unlock(&s->mutex);
     return n;
+}
+
+bool log_store_span(struct log_store *s, unsigned i, struct log_span *out)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    pthread_mutex_lock(&s->mutex);
+    bool found = i < s->n;
+    if (found)
+        *out = (struct log_span){.first = s->segment[i]->first,
+                                 .last = s->segment[i]->last,
+                                 .bytes = s->segment[i]->bytes,
+                                 .sealed = i + 1 < s->n};
+    pthread_mutex_unlock(&s->mutex);
+    if (!found)
+        return false;
+    segment_path(s, out->first, "/data.mdb", path);
+    if (stat(path, &st) == 0)
+        out->written_s = st.st_mtim.tv_sec;
+    return true;
 }
 
 int log_store_runs(struct log_store *s, struct term_runs *out)

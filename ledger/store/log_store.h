@@ -17,6 +17,8 @@
 #include "ledger/store/entry.h"
 #include "ledger/store/why.h"
 
+#include <stdbool.h>
+
 struct log_store;
 
 struct log_store_config {
@@ -44,6 +46,14 @@ uint64_t log_store_last(struct log_store *s);                 /* 0: empty */
 uint64_t log_store_term(struct log_store *s, uint64_t index); /* 0: not held */
 uint64_t log_store_bytes(struct log_store *s);                /* on disk, all segments */
 unsigned log_store_segments(struct log_store *s);
+/* What segment i spans; false: there is none. */
+struct log_span {
+    uint64_t first, last; /* last < first: empty */
+    uint64_t bytes;
+    int64_t written_s; /* Unix time of the last write; 0: unknown */
+    bool sealed;       /* a later one exists: nothing is written to it any more */
+};
+bool log_store_span(struct log_store *s, unsigned i, struct log_span *out);
 __attribute__((warn_unused_result)) int log_store_runs(struct log_store *s, struct term_runs *out);
 
 /* One write of entries[0..n), indexes contiguous; what the log holds from entries[0].index on is

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/replay/run.h"
 
+#include "ledger/store/origin.h"
 #include "tools/replay/compare.h"
 #include "tools/replay/dump.h"
 
@@ -379,8 +380,11 @@ static void judge_emptiness(struct replay *r)
 static void judge_identity(struct replay *r)
 {
     const struct replay_source *s = &r->source;
-    if (s->has_identity && core_machine_initialised(r->machine) &&
-        !proto_uuid_eq(&s->identity.cluster, core_machine_cluster(r->machine)))
+    const struct proto_uuid *genesis = core_machine_cluster(r->machine);
+    struct proto_uuid origin;
+    bool known = core_machine_initialised(r->machine) && s->has_identity;
+    if (known && !proto_uuid_eq(&s->identity.cluster, genesis) &&
+        (origin_read(r->o->dir, &origin) != 0 || !proto_uuid_eq(&origin, genesis)))
         (void)replay_fail(&r->verdict, REPLAY_MISMATCH, 0,
                           "vote and log are of different clusters");
     if (r->o->has_org && !r->verdict.set && !replay_books_find(&r->books, &r->o->org))

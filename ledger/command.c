@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/command.h"
+
+#include "ledger/backup/backup.h"
+#include "ledger/raft/pump.h"
+#include "proto/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+const char command_usage[] = "       holdfast-ledger backup --config FILE --to DIR\n"
+                             "       holdfast-ledger restore --config FILE --from DIR\n";
+
+struct command {
+    const char *name, *config, *to, *from;
+    bool json, progress;
+    uint64_t shown_ms;
+    struct node_config node;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    stop = 1;
+}
+
+static enum node_exit refuse(const struct command *c, const char *what, const char *word)
+{
+    (void)fprintf(stderr, "holdfast-ledger %s: %s%s%s\n", c->name, what, word ? ": " : "",
+                  word ? word : "");
+    return NODE_EXIT_USAGE;
+}
+
+/* ---- what is seen of it ---- */
+
+static uint64_t mono_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static bool on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+    struct command *c = ctx;
+    uint64_t now = mono_ms();
+    if (c->progress && now - c->shown_ms >= 250) {
+        c->shown_ms = now;
+        if (total > 0)
+            (void)fprintf(stderr, "\r%s: %s %3.0f %%   ", c->name, what,
+                          100.0 * (double)done / (double)total);
+        else
+            (void)fprintf(stderr, "\r%s: %s %" PRIu64 "   ", c->name, what, done);
+    }
+    return !stop;
+}
+
+static void put_string(const char *name, const char *s)
+{
+    char b[4096];
+    struct proto_text t = proto_text_over(b, sizeof b);
+    proto_text_json(&t, proto_str_of(s));
+    (void)printf(",\"%s\":%s", name, t.full ? "\"\"" : b);
+}
+
+static enum node_exit failed(const struct command *c, int rv, const struct store_why *why)
+{
+    if (c->json) {
+        (void)printf("{\"result\":\"failed\"");
+        put_string("cause", why->text);
+        (void)puts("}");
+    }
+    (void)fprintf(stderr, "%sholdfast-ledger %s: %s\n", c->progress ? "\r\033[K" : "", c->name,
+                  why->text);
+    return rv == -EINVAL ? NODE_EXIT_USAGE
+           : rv == -EUCLEAN || rv == -EXDEV || rv == -EEXIST || rv == -ENODATA || rv == -ENOTSUP ||
+                   rv == -ENOENT || rv == -ERANGE
+               ? NODE_EXIT_DATA
+               : NODE_EXIT_FATAL;
+}
+
+static void succeeded(const struct command *c, const char *dir, const struct backup_manifest *m)
+{
+    char chain[PROTO_HASH_TEXT], cluster[PROTO_UUID_TEXT], clock[40];
+    struct proto_text t = proto_text_over(chain, sizeof chain);
+    proto_text_hex(&t, m->chain.b, sizeof m->chain.b);
+    t = proto_text_over(clock, sizeof clock);
+    proto_text_time(&t, m->clock_us);
+    proto_uuid_print(&m->taken_from.cluster, cluster);
+    if (c->progress)
+        (void)fputs("\r\033[K", stderr);
+    if (c->json) {
+        (void)printf("{\"result\":\"done\"");
+        put_string("directory", dir);
+        (void)printf(",\"cluster\":\"%s\",\"node\":%" PRIu64 ",\"index\":%" PRIu64
+                     ",\"term\":%" PRIu64 ",\"time\":\"%s\",\"chain\":\"%s\",\"records\":%" PRIu64
+                     ",\"log_first\":%" PRIu64 ",\"state_bytes\":%" PRIu64 ",\"log_bytes\":%" PRIu64
+                     "}\n",
+                     cluster, m->taken_from.node, m->index, m->term, clock, chain, m->records,
+                     m->log_first, m->state_bytes, m->log_bytes);
+        return;
+    }
+    (void)printf("%s\n  cluster  %s\n  state    at entry %" PRIu64 " (%s), %" PRIu64 " records\n"
+                 "  log      entries %" PRIu64 " to %" PRIu64 ", %.1f MB compressed\n"
+                 "  head     %" PRIu64 ":%s\n",
+                 dir, cluster, m->index, clock, m->records, m->log_first, m->index,
+                 (double)m->log_bytes / 1e6, m->index, chain);
+}
+
+/* ---- the commands ---- */
+
+static struct node_identity identity_of(const struct node_config *c)
+{
+    return (struct node_identity){
+        .cluster = c->cluster.uuid, .group = c->cluster.group, .node = c->id};
+}
+
+static enum node_exit run_backup(struct command *c)
+{
+    struct backup_manifest m;
+    struct store_why why = {0};
+    const struct node_identity id = identity_of(&c->node);
+    const struct backup_watch watch = {c, on_progress};
+    if (!c->to)
+        return refuse(c, "missing: --to DIR", NULL);
+    int rv = backup_take(c->node.data, c->to, &id, &watch, &m, &why);
+    if (rv)
+        return failed(c, rv, &why);
+    succeeded(c, c->to, &m);
+    return NODE_EXIT_OK;
+}
+
+static enum node_exit run_restore(struct command *c)
+{
+    struct pump_server servers[LINK_NODES_MAX];
+    uint8_t conf[ENTRY_CONF_MAX];
+    struct backup_manifest m;
+    struct store_why why = {0};
+    const struct backup_watch watch = {c, on_progress};
+    if (!c->from)
+        return refuse(c, "missing: --from DIR", NULL);
+    for (unsigned i = 0; i < c->node.cluster.n_nodes; i++)
+        servers[i] = (struct pump_server){.id = c->node.cluster.nodes[i].id,
+                                          .address = c->node.cluster.nodes[i].peer};
+    int len = pump_encode_servers(servers, c->node.cluster.n_nodes, conf);
+    if (len < 0)
+        return refuse(c, "the nodes of the cluster cannot be encoded", NULL);
+    const struct restore_config config = {.data = c->node.data,
+                                          .id = identity_of(&c->node),
+                                          .conf = conf,
+                                          .conf_len = (size_t)len,
+                                          .segment_bytes = c->node.segment_bytes};
+    int rv = restore_make(c->from, &config, &watch, &m, &why);
+    if (rv)
+        return failed(c, rv, &why);
+    succeeded(c, c->node.data, &m);
+    return NODE_EXIT_OK;
+}
+
+static const struct {
+    const char *name;
+    enum node_exit (*run)(struct command *c);
+} commands[] = {{"backup", run_backup}, {"restore", run_restore}};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* ---- command line ---- */
+
+static enum node_exit parse(struct command *c, int argc, char **argv)
+{
+    const struct {
+        const char *option;
+        const char **value;
+    } values[] = {{"--config", &c->config}, {"--to", &c->to}, {"--from", &c->from}};
+    for (int i = 2; i < argc; i++) {
+        bool known = false;
+        for (unsigned k = 0; k < sizeof values / sizeof values[0] && !known; k++) {
+            known = strcmp(argv[i], values[k].option) == 0;
+            if (known && i + 1 == argc)
+                return refuse(c, "a value is missing after", argv[i]);
+            if (known)
+                *values[k].value = argv[++i];
+        }
+        if (!known && strcmp(argv[i], "--json") == 0)
+            known = c->json = true;
+        if (!known && strcmp(argv[i], "--progress") == 0)
+            known = c->progress = true;
+        if (!known)
+            return refuse(c, "unknown argument", argv[i]);
+    }
+    return c->config ? NODE_EXIT_OK : refuse(c, "missing: --config FILE", NULL);
+}
+
+bool command_known(const char *name)
+{
+    for (unsigned i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return true;
+    return false;
+}
+
+enum node_exit command_run(int argc, char **argv)
+{
+    struct command c = {.name = argv[1], .progress = isatty(STDERR_FILENO) != 0};
+    char error[BASE_CONF_ERROR];
+    enum node_exit rv = parse(&c, argc, argv);
+    if (rv != NODE_EXIT_OK)
+        return rv;
+    if (node_config_load(&c.node, c.config, error) != 0) {
+        rv = refuse(&c, error, NULL);
+    } else {
+        const struct sigaction end = {.sa_handler = on_signal};
+        (void)sigaction(SIGINT, &end, NULL);
+        (void)sigaction(SIGTERM, &end, NULL);
+        for (unsigned i = 0; i < COMMANDS; i++)
+            if (strcmp(c.name, commands[i].name) == 0)
+                rv = commands[i].run(&c);
+    }
+    node_config_close(&c.node);
+    return rv;
+}
