@@ -4,8 +4,10 @@
 #include "ledger/node_state.h"
 
 #include "ledger/serve/reply.h"
+#include "proto/level.h"
 #include "proto/query.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #ifndef HOLDFAST_VERSION
@@ -74,16 +76,58 @@ static void fill_peers(const struct node *n, struct proto_node_status *s,
     }
 }
 
-static void answer_status(struct node *n, struct serve_request *r)
+static void put_fact(struct proto_node_status *s, const char *name, int64_t number,
+                     const char *text)
+{
+    if (s->facts.n < PROTO_MAX_fact)
+        s->facts.e[s->facts.n++] = (struct proto_fact){
+            .name = proto_str_of(name), .number = number, .text = proto_str_of(text)};
+}
+
+/* For people and for programs that know the names; a list, so that new ones break nobody. */
+static void fill_facts(const struct node *n, struct proto_node_status *s,
+                       const struct pump_peer *peers)
+{
+    static char names[PUMP_SERVERS_MAX][32]; /* the loop thread's */
+    put_fact(s, "level", core_machine_level(n->machine), "");
+    put_fact(s, "level_known", proto_level_known(), "");
+    if (n->room.known) {
+        put_fact(s, "disk_free_bytes", (int64_t)n->room.free_bytes, "");
+        put_fact(s, "disk_total_bytes", (int64_t)n->room.total_bytes, "");
+        put_fact(s, "disk_short", n->room.is_short, n->room.is_short ? "nearly full" : "");
+    }
+    put_fact(s, "refusing", n->refusing, n->refusing ? "no majority has room on its disk" : "");
+    if (!node_may_decide(n))
+        put_fact(s, n->accord.verdict == ACCORD_MINORITY ? "diverged" : "disputed", 1,
+                 n->difference);
+    put_fact(s, "member", n->config->id, pump_votes(n->pump) ? "voter" : "joining");
+    for (uint32_t i = 0; i < s->peers.n; i++) {
+        put_fact(s, "member", (int64_t)peers[i].id, peers[i].voter ? "voter" : "joining");
+        (void)snprintf(names[i], sizeof names[i], "peer_%u_level", (unsigned)peers[i].id);
+        put_fact(s, names[i], peers[i].level,
+                 peers[i].flags & NOTICE_NO_ROOM ? "its disk is nearly full" : "");
+    }
+}
+
+static const char *role_of(const struct node *n)
 {
     static const char *const roles[] = {
         [PUMP_FOLLOWER] = "follower", [PUMP_CANDIDATE] = "candidate", [PUMP_LEADER] = "leader"};
+    if (n->accord.verdict == ACCORD_MINORITY)
+        return "diverged";
+    if (n->accord.verdict == ACCORD_DISPUTED)
+        return "disputed";
+    return n->stopping ? "stopping" : roles[n->role];
+}
+
+static void answer_status(struct node *n, struct serve_request *r)
+{
     const struct proto_reply_head head = head_of(n, PROTO_REPLY_done, "");
     struct pump_peer peers[PUMP_SERVERS_MAX];
     struct core_position at;
     core_machine_position(n->machine, &at);
     struct proto_node_status s = {.id = n->config->id,
-                                  .role = proto_str_of(n->stopping ? "stopping" : roles[n->role]),
+                                  .role = proto_str_of(role_of(n)),
                                   .build = proto_str_of(HOLDFAST_VERSION),
                                   .term = n->term,
                                   .leader = head.leader,
@@ -98,6 +142,7 @@ static void answer_status(struct node *n, struct serve_request *r)
                                   .drift = core_machine_drift(n->machine) + n->drift.figure,
                                   .open_holds = core_machine_open_holds(n->machine)};
     fill_peers(n, &s, peers);
+    fill_facts(n, &s, peers);
     n->io.reply(n->io.ctx, r, serve_reply_status(&head, &s));
 }
 
@@ -105,6 +150,8 @@ void node_take_request(struct node *n, struct serve_request *r)
 {
     if (r->kind == PROTO_REQUEST_STATUS) {
         answer_status(n, r);
+    } else if (!node_may_decide(n)) {
+        node_reply(n, r, PROTO_REPLY_unavailable, "this node's state differs from the others'");
     } else if (n->stopping) {
         node_reply(n, r, PROTO_REPLY_unavailable, "the node is stopping");
     } else if (r->kind == PROTO_REQUEST_QUERY && r->stale) {

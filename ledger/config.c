@@ -80,7 +80,7 @@ static int read_tls(struct base_conf *f, struct node_config *c, char error[BASE_
 
 static int read_limits(struct base_conf *f, struct node_config *c, char error[BASE_CONF_ERROR])
 {
-    int64_t records, changed, segment;
+    int64_t records, changed, segment, room;
     int rv;
     if ((rv = read_unsigned(f, "raft", "election_timeout_ms", 50, 60000, 500,
                             &c->election_timeout_ms, error)) != 0 ||
@@ -95,7 +95,11 @@ static int read_limits(struct base_conf *f, struct node_config *c, char error[BA
                           &records, error)) != 0 ||
         (rv = read_number(f, "limits", "checkpoint_records", 100, 10000000, 65536, &changed,
                           error)) != 0 ||
-        (rv = read_number(f, "limits", "segment_mb", 1, 65536, 1024, &segment, error)) != 0)
+        (rv = read_number(f, "limits", "segment_mb", 1, 65536, 1024, &segment, error)) != 0 ||
+        (rv = read_number(f, "limits", "disk_free_mb", 0, INT64_C(1) << 24, 512, &room, error)) !=
+            0 ||
+        (rv = read_unsigned(f, "limits", "disk_free_percent", 0, 90, 1, &c->disk_free_percent,
+                            error)) != 0)
         return rv;
     if (c->heartbeat_ms * 2 > c->election_timeout_ms)
         return base_conf_fail(f, "raft", "heartbeat_ms", error,
@@ -104,6 +108,7 @@ static int read_limits(struct base_conf *f, struct node_config *c, char error[BA
     c->cache_records = (uint64_t)records;
     c->checkpoint_records = (uint64_t)changed;
     c->segment_bytes = (uint64_t)segment << 20;
+    c->disk_free_bytes = (uint64_t)room << 20;
     return 0;
 }
 

@@ -14,6 +14,8 @@
  *             checkpoint_records = 65536 changed records that bring one early
  *             clock_bound_ms = 500       a leader further from the median of clocks hands over
  *             segment_mb = 1024          size of a log segment
+ *             disk_free_mb = 512         with less free where the data lie nothing new is taken,
+ *             disk_free_percent = 1      or with less than this share: the larger of both counts
  */
 #ifndef HOLDFAST_LEDGER_CONFIG_H
 #define HOLDFAST_LEDGER_CONFIG_H
@@ -35,6 +37,8 @@ struct node_config {
     uint64_t checkpoint_records;
     unsigned clock_bound_ms;
     uint64_t segment_bytes;
+    uint64_t disk_free_bytes;
+    unsigned disk_free_percent;
 };
 
 /* Closed even after a failure. */

@@ -30,13 +30,15 @@ void node_pump_result(struct node *n, int rv)
         n->role_changed = false;
         node_drop_requests(n, PROTO_REPLY_not_leader);
     }
+    node_judge(n);
 }
 
 /* ---- life ---- */
 
 static int open_memory(struct node *n)
 {
-    const struct intake_calls calls = {.ctx = n, .on_complete = node_on_complete};
+    const struct intake_calls calls = {
+        .ctx = n, .on_complete = node_on_complete, .admit = node_admit};
     n->answer = malloc(PROTO_ANSWER_MAX);
     drift_init(&n->drift);
     if (!n->answer || intake_init(&n->intake, &calls) != 0)
@@ -49,16 +51,33 @@ static int restore_open(void *ctx, const void *key, size_t klen, const void *val
     return core_machine_restore_open(ctx, key, klen, value, vlen);
 }
 
+static void on_transfer(void *ctx, const struct core_transfer *t)
+{
+    struct node *n = ctx;
+    drift_on_transfer(&n->drift, t);
+}
+
+static const char *why_not_opened(int rv)
+{
+    return rv == -ENOMEM   ? "out of memory"
+           : rv == -EPROTO ? "the feature level in force is above what this program knows: run a "
+                             "newer version"
+                           : "the records cannot be read: damaged, or written by another version "
+                             "of this program";
+}
+
 static int open_machine(struct node *n, const struct state_meta *meta)
 {
     const struct core_position at = {.index = meta->applied_index,
                                      .term = meta->applied_term,
                                      .clock_us = meta->clock_us,
                                      .chain = meta->chain};
-    const struct core_config config = {
-        .backing = {.ctx = n->io.ctx, .get = n->io.get},
-        .observer = {.ctx = &n->drift, .on_transfer = drift_on_transfer},
-        .cache_records = n->config->cache_records};
+    const struct core_config config = {.backing = {.ctx = n->io.ctx, .get = n->io.get},
+                                       .observer = {.ctx = n,
+                                                    .on_transfer = on_transfer,
+                                                    .on_result = node_on_result,
+                                                    .on_mismatch = node_on_mismatch},
+                                       .cache_records = n->config->cache_records};
     size_t plen;
     const void *prefix = core_open_prefix(&plen);
     int rv = core_machine_new(&n->machine, &config, at.index ? &at : NULL);
@@ -66,10 +85,7 @@ static int open_machine(struct node *n, const struct state_meta *meta)
         rv = n->io.scan(n->io.ctx, prefix, plen, NULL, 0, restore_open, n->machine);
     if (rv != 0)
         return node_fail(n, NODE_EXIT_DATA, "state",
-                         n->machine      ? core_machine_error(n->machine)
-                         : rv == -ENOMEM ? "out of memory"
-                                         : "the records cannot be read: damaged, or written by "
-                                           "another version of this program");
+                         n->machine ? core_machine_error(n->machine) : why_not_opened(rv));
     return 0;
 }
 
@@ -105,6 +121,8 @@ int node_start(struct node *n, struct pump_now now, const struct node_start *sta
 {
     n->now = now;
     n->redial_ms = now.mono_ms + NODE_REDIAL_MS;
+    if (n->io.room)
+        node_room_timer(n);
     node_pump_result(n, pump_start(n->pump, now, start->log));
     return n->failed ? -EIO : 0;
 }
@@ -121,8 +139,11 @@ void node_close(struct node *n)
 
 /* ---- checkpoints ---- */
 
+/* A state that others contradict is not written down. */
 void node_start_checkpoint(struct node *n)
 {
+    if (!node_may_decide(n))
+        return;
     int rv = checkpoint_start(&n->checkpoint, n->now.mono_ms, pump_applied_conf(n->pump));
     if (rv != 0)
         (void)node_fail(n, NODE_EXIT_FATAL, "checkpoint", core_machine_error(n->machine));
@@ -151,7 +172,7 @@ void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index)
         (void)node_fail(n, NODE_EXIT_FATAL, "checkpoint", "the store cannot be read");
         return;
     }
-    if (!n->stopping)
+    if (!n->stopping && !n->quarantined)
         node_pump_result(n, pump_marker(n->pump, n->now, index));
 }
 
@@ -160,7 +181,8 @@ void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index)
 void node_on_message(struct node *n, struct pump_now now, const void *bytes, size_t len)
 {
     n->now = now;
-    node_pump_result(n, pump_receive(n->pump, now, bytes, len));
+    if (!n->quarantined)
+        node_pump_result(n, pump_receive(n->pump, now, bytes, len));
 }
 
 /* A heartbeat, if the node is still there, comes first; then followers ask at different moments. */
@@ -168,6 +190,8 @@ void node_on_gone(struct node *n, struct pump_now now, uint64_t peer)
 {
     uint32_t random;
     n->now = now;
+    if (n->quarantined)
+        return;
     n->io.random(n->io.ctx, &random, sizeof random);
     pump_suspect(n->pump, now, peer,
                  n->config->heartbeat_ms * 5 / 4 +
@@ -177,13 +201,23 @@ void node_on_gone(struct node *n, struct pump_now now, uint64_t peer)
 void node_on_persisted(struct node *n, struct pump_now now, uint64_t first, uint64_t last)
 {
     n->now = now;
-    node_pump_result(n, pump_persisted(n->pump, now, first, last));
+    if (!n->quarantined)
+        node_pump_result(n, pump_persisted(n->pump, now, first, last));
 }
 
 void node_on_request(struct node *n, struct pump_now now, struct serve_request *r)
 {
     n->now = now;
     node_take_request(n, r);
+}
+
+static bool is_alone(const struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    unsigned k = pump_peers(n->pump, peers), voters = 0;
+    for (unsigned i = 0; i < k; i++)
+        voters += peers[i].voter;
+    return voters == 0;
 }
 
 void node_on_stop(struct node *n, struct pump_now now)
@@ -194,7 +228,7 @@ void node_on_stop(struct node *n, struct pump_now now)
     base_log(BASE_LOG_INFO, "stopping", NULL);
     n->stopping = true;
     n->stop_by_ms = n->now.mono_ms + NODE_STOP_MS;
-    if (n->role == PUMP_LEADER && n->config->cluster.n_nodes > 1) {
+    if (n->role == PUMP_LEADER && !is_alone(n)) {
         int rv = pump_transfer(n->pump, n->now, 0);
         base_log(BASE_LOG_INFO, "leadership is handed over", BASE_I("result", rv), NULL);
     }
@@ -204,9 +238,9 @@ bool node_may_end(const struct node *n)
 {
     if (!n->stopping)
         return false;
-    if (n->now.mono_ms >= n->stop_by_ms)
+    if (n->quarantined || n->now.mono_ms >= n->stop_by_ms)
         return true;
-    if (n->config->cluster.n_nodes > 1)
+    if (!is_alone(n))
         return n->role != PUMP_LEADER;
     return n->intake.flights == 0 && intake_waiting(&n->intake) == 0;
 }
@@ -242,12 +276,20 @@ static void look_at_connections(struct node *n)
 void node_timers(struct node *n, struct pump_now now)
 {
     n->now = now;
+    if (n->quarantined)
+        return;
     if (n->now.mono_ms >= pump_next_timeout(n->pump))
         node_pump_result(n, pump_tick(n->pump, n->now));
     if (!n->failed && n->now.mono_ms >= n->clock_ms)
         node_clock_guard(n);
     if (!n->failed && n->now.mono_ms >= n->redial_ms)
         look_at_connections(n);
+    if (!n->failed && n->now.mono_ms >= n->room_ms)
+        node_room_timer(n);
+    if (!n->failed)
+        node_accord_timer(n);
+    if (!n->failed)
+        node_carry_out(n);
     if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
         compare_drift(n);
         node_start_checkpoint(n);
@@ -257,8 +299,15 @@ void node_timers(struct node *n, struct pump_now now)
 uint64_t node_wait_ms(const struct node *n)
 {
     uint64_t at = n->now.mono_ms + NODE_WAIT_MAX_MS;
-    const uint64_t due[] = {pump_next_timeout(n->pump), checkpoint_due_ms(&n->checkpoint),
-                            node_tick_ms(n), n->clock_ms, n->stopping ? n->stop_by_ms : UINT64_MAX};
+    const uint64_t due[] = {pump_next_timeout(n->pump),
+                            checkpoint_due_ms(&n->checkpoint),
+                            node_tick_ms(n),
+                            n->clock_ms,
+                            n->room_ms,
+                            node_may_decide(n) ? UINT64_MAX : n->note_ms,
+                            n->stopping ? n->stop_by_ms : UINT64_MAX};
+    if (n->quarantined)
+        return NODE_WAIT_MAX_MS;
     for (unsigned i = 0; i < sizeof due / sizeof due[0]; i++)
         if (due[i] < at)
             at = due[i];

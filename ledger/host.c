@@ -116,5 +116,7 @@ struct pump_io node_pump_io(struct node *n)
                             .apply = apply,
                             .on_role = on_role,
                             .on_seed_needed = on_seed_needed,
-                            .on_bad_message = on_bad_message};
+                            .on_bad_message = on_bad_message,
+                            .notice = node_notice,
+                            .on_notice = node_on_notice};
 }

@@ -96,6 +96,24 @@ bool intake_offer(struct intake *in, struct serve_request *r)
 
 /* ---- filling an entry ---- */
 
+/* Not by the machine: index 0 says that it stands nowhere in the log. */
+static void refuse(struct intake *in, struct serve_command *c, enum proto_code code,
+                   const char *reason)
+{
+    static const struct proto_hash none;
+    uint8_t bytes[PROTO_RESULT_MAX];
+    struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
+    struct proto_result result = {.code = (uint16_t)code, .shape = PROTO_SHAPE_because};
+    result.body.because.reason = proto_str_of(reason);
+    CHECK(proto_result_put(&w, &result));
+    c->state = SERVE_PROPOSED; /* from here on as if answered */
+    if (serve_command_answer(c, 0, 0, &none, bytes, (uint32_t)w.n) != 0) {
+        c->state = SERVE_WAITING;
+        serve_command_expire(c);
+    }
+    complete_if_whole(in, c->request);
+}
+
 static void take_from(struct intake *in, struct intake_queue *q, size_t *bytes, int64_t now_us)
 {
     struct intake_flight *f = &in->filling;
@@ -107,6 +125,13 @@ static void take_from(struct intake *in, struct intake_queue *q, size_t *bytes, 
         if (c->deadline_us != 0 && c->deadline_us < now_us) {
             serve_command_expire(c);
             complete_if_whole(in, c->request);
+            continue;
+        }
+        const char *reason = "";
+        enum proto_code code =
+            in->calls.admit ? in->calls.admit(in->calls.ctx, c, &reason) : PROTO_OK;
+        if (code != PROTO_OK) {
+            refuse(in, c, code, reason);
             continue;
         }
         *bytes += c->n;

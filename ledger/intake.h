@@ -5,7 +5,7 @@
  *   offered -> waiting (urgent | normal) -> under way in an entry -> answered
  *                 |  ^ put back                     |
  *                 v  +------------------------------+ (the engine took nothing)
- *              expired                              v leadership lost: the request's outcome is
+ *         expired, refused                          v leadership lost: the request's outcome is
  * unknown
  *
  * Settle and release go before everything else; beyond that it is first come, first served. A
@@ -43,6 +43,9 @@ struct intake_calls {
     void *ctx;
     /* The request has all its outcomes, or a status that ends it. Frees it. */
     void (*on_complete)(void *ctx, struct serve_request *r, enum proto_reply_status status);
+    /* Asked of each command as an entry is filled: PROTO_OK, or the code (with a text that lives
+     * until the next call) it is answered with, never proposed. NULL: all go. */
+    enum proto_code (*admit)(void *ctx, const struct serve_command *c, const char **reason);
 };
 
 struct intake {

@@ -3,6 +3,7 @@
  */
 #include "ledger/command.h"
 #include "ledger/node.h"
+#include "ledger/store/data_mark.h"
 #include "proto/base/log.h"
 #include "proto/net/tls.h"
 
@@ -16,6 +17,7 @@
 static const char usage[] =
     "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
     "       holdfast-ledger init --config FILE\n"
+    "       holdfast-ledger rebuild --config FILE\n"
     "       holdfast-ledger --help | --version\n"
     "%s"
     "\n"
@@ -23,17 +25,19 @@ static const char usage[] =
     "  init             makes the data directory of a new cluster's node, and ends\n"
     "  backup           copies the node's ledger, running or not, to a new directory\n"
     "  restore          makes a new cluster's node out of such a copy\n"
+    "  rebuild          throws the state of a node away that has diverged (exit code 4), so that\n"
+    "                   its next start makes it again from the log, and ends\n"
     "  --config FILE    the node's configuration (node-1.conf)\n"
     "  --check          reads configuration and certificates, says what is wrong, and ends\n"
     "  --init-if-empty  makes the data directory first if it is missing or empty\n"
     "\n"
     "exit codes: 0 stopped by a signal, 1 a disk failed or an invariant broke,\n"
     "2 command line or configuration, 3 the data directory was refused,\n"
-    "4 this node's state differs from the leader's\n";
+    "4 this node's state differs from the majority's: it is not served until an operator acts\n";
 
 struct options {
     const char *config;
-    bool init, check, init_if_empty, help, version;
+    bool init, rebuild, check, init_if_empty, help, version;
 };
 
 static bool refuse(const char *what, const char *word)
@@ -48,6 +52,8 @@ static bool parse(int argc, char **argv, struct options *o)
     for (int i = 1; i < argc; i++) {
         if (i == 1 && strcmp(argv[i], "init") == 0)
             o->init = true;
+        else if (i == 1 && strcmp(argv[i], "rebuild") == 0)
+            o->rebuild = true;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             o->config = argv[++i];
         else if (strcmp(argv[i], "--check") == 0)
@@ -91,6 +97,17 @@ static enum node_exit check(const struct node_config *config, const char *path)
     return NODE_EXIT_OK;
 }
 
+static enum node_exit rebuild(const struct node_config *config)
+{
+    struct store_why why = {0};
+    if (data_dir_rebuild(config->data, &why) != 0) {
+        (void)fprintf(stderr, "holdfast-ledger: %s\n", why.text);
+        return NODE_EXIT_DATA;
+    }
+    (void)printf("%s: the next start makes the state from the log\n", config->data);
+    return NODE_EXIT_OK;
+}
+
 static enum node_exit run(const struct options *o)
 {
     struct node_config config;
@@ -107,7 +124,9 @@ static enum node_exit run(const struct options *o)
         rv = node_create(&config);
     else if (o->init_if_empty && node_dir_empty(&config))
         rv = node_create(&config);
-    if (rv == NODE_EXIT_OK && !o->check && !o->init)
+    else if (o->rebuild)
+        rv = rebuild(&config);
+    if (rv == NODE_EXIT_OK && !o->check && !o->init && !o->rebuild)
         rv = node_run(&config);
     node_config_close(&config);
     return rv;

@@ -3,6 +3,7 @@
  */
 #include "ledger/node_host.h"
 
+#include "ledger/store/data_mark.h"
 #include "proto/base/log.h"
 
 #include <dirent.h>
@@ -105,9 +106,23 @@ static int refuse_data(struct node_host *h, int rv, const char *cause)
     return node_fail(&h->node, NODE_EXIT_DATA, h->node.config->data, cause);
 }
 
+/* Not before an operator has acted: the state would be served, wrong as it is. */
+static int refuse_marked(struct node_host *h)
+{
+    char text[DATA_MARK_MAX];
+    if (!data_mark_read(h->node.config->data, text))
+        return 0;
+    base_log(BASE_LOG_ERROR,
+             "seed this node anew, or have its state made from its log: holdfast-ledger rebuild",
+             NULL);
+    return node_fail(&h->node, NODE_EXIT_DIVERGED, h->node.config->data, text);
+}
+
 static int open_dir(struct node_host *h, struct log_recovered *recovered)
 {
     struct store_why why = {0};
+    if (refuse_marked(h) != 0)
+        return -EIO;
     const struct node_config *config = h->node.config;
     const struct node_identity id = identity_of(config);
     h->dir_config = (struct data_dir_config){.log = {.segment_bytes = config->segment_bytes}};

@@ -14,7 +14,7 @@ enum node_exit {
     NODE_EXIT_FATAL = 1,    /* a disk failed, or an invariant broke; the last log line says which */
     NODE_EXIT_USAGE = 2,    /* command line or configuration */
     NODE_EXIT_DATA = 3,     /* the data directory was refused */
-    NODE_EXIT_DIVERGED = 4, /* this node's state differs from the leader's */
+    NODE_EXIT_DIVERGED = 4, /* this node's state differs from the majority's */
 };
 
 /* Makes the data directory of a new cluster's node. */

@@ -3,10 +3,12 @@
  */
 #include "ledger/node_host.h"
 
+#include "ledger/store/data_mark.h"
 #include "proto/base/check.h"
 #include "proto/link/client.h"
 
 #include <errno.h>
+#include <sys/statvfs.h>
 
 static int save_term(void *ctx, uint64_t term, uint64_t voted_for, struct store_why *why)
 {
@@ -83,6 +85,23 @@ static void random_bytes(void *ctx, void *p, size_t n)
     link_random(p, n);
 }
 
+static int room(void *ctx, uint64_t *free_bytes, uint64_t *total_bytes)
+{
+    struct node_host *h = ctx;
+    struct statvfs v;
+    if (statvfs(h->node.config->data, &v) != 0)
+        return -errno;
+    *free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+    *total_bytes = (uint64_t)v.f_blocks * v.f_frsize;
+    return 0;
+}
+
+static int mark(void *ctx, const char *text, struct store_why *why)
+{
+    struct node_host *h = ctx;
+    return data_mark_write(h->node.config->data, text, why);
+}
+
 struct node_io node_host_io(struct node_host *h)
 {
     return (struct node_io){.ctx = h,
@@ -96,5 +115,7 @@ struct node_io node_host_io(struct node_host *h)
                             .scan = scan,
                             .refresh = refresh,
                             .reply = reply,
-                            .random = random_bytes};
+                            .random = random_bytes,
+                            .room = room,
+                            .mark = mark};
 }

@@ -2,7 +2,8 @@
  * The deciding part of a node, as an object: events in, effects out through struct node_io; no
  * thread, no clock, no I/O. The process (node.c, loop.c, node_io.c) and the simulator run the same
  * object. events.c: opening, events, timers; host.c: what the pump calls; propose.c: what becomes
- * an entry; answer.c: requests.
+ * an entry; answer.c: requests; verdict.c: what nodes tell each other; cluster.c: commands about
+ * the cluster; members.c: who is in it.
  *
  * Order: node_open, node_start, then events; after the events in hand node_timers and node_propose,
  * and again at node_wait_ms from then. Once `failed` is set nothing may be called but node_close:
@@ -11,6 +12,7 @@
 #ifndef HOLDFAST_LEDGER_NODE_STATE_H
 #define HOLDFAST_LEDGER_NODE_STATE_H
 
+#include "ledger/accord.h"
 #include "ledger/checkpoint.h"
 #include "ledger/clock.h"
 #include "ledger/intake.h"
@@ -18,6 +20,7 @@
 #include "ledger/node_io.h"
 #include "ledger/reads.h"
 #include "ledger/report/drift.h"
+#include "ledger/room.h"
 
 enum {
     NODE_REDIAL_MS = 2000,      /* the connections to our peers are looked at */
@@ -26,6 +29,9 @@ enum {
     NODE_STOP_MS = 1000,        /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20,    /* told to callers when the intake is full */
     NODE_WAIT_MAX_MS = 1000,    /* the loop wakes up at least this often */
+    NODE_NOTE_MS = 200,         /* while states differ, all are told this often */
+    DIFFERENCE_MAX = 256,
+    DIVERGED_TEXT_MAX = 320,
 };
 
 struct node {
@@ -50,6 +56,23 @@ struct node {
     struct intake intake;
     struct reads reads;
     uint8_t *answer; /* PROTO_ANSWER_MAX bytes */
+    /* what nodes tell each other */
+    struct accord accord;
+    bool judge, asked; /* something was heard; somebody is in doubt */
+    enum accord_verdict told_verdict;
+    uint64_t note_ms;
+    uint64_t doubt_index; /* of the entry that contradicted us */
+    struct proto_hash doubt_ours, doubt_theirs;
+    char difference[DIFFERENCE_MAX];
+    uint64_t quarantine_ms; /* a leader of the minority waits so long for another; 0: does not */
+    bool quarantined;       /* takes part in nothing, answers who asks for its status */
+    struct room room;
+    uint64_t room_ms, handover_ms;
+    bool refusing; /* leading, and nothing new is taken */
+    /* the cluster */
+    char reason[PROTO_REASON_MAX]; /* why a command was not proposed */
+    bool transfer;                 /* asked for, and applied */
+    uint64_t transfer_to;
     /* ending */
     bool stopping;
     uint64_t stop_by_ms;
@@ -107,6 +130,24 @@ struct pump_io node_pump_io(struct node *n);
 /* When the leader wants to propose an empty batch (mono_ms; UINT64_MAX: not). */
 uint64_t node_tick_ms(const struct node *n);
 void node_clock_guard(struct node *n);
+/* verdict.c */
+void node_notice(void *ctx, uint64_t peer, struct notice *out);
+void node_on_notice(void *ctx, uint64_t peer, const struct notice *in);
+void node_on_mismatch(void *ctx, uint64_t index, const struct proto_hash *ours,
+                      const struct proto_hash *theirs);
+/* After every event: acts upon what was heard in it. */
+void node_judge(struct node *n);
+bool node_may_decide(const struct node *n);
+void node_accord_timer(struct node *n);
+void node_room_timer(struct node *n);
+/* cluster.c */
+enum proto_code node_admit(void *ctx, const struct serve_command *c, const char **reason);
+void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us,
+                    const struct proto_command *command, const struct proto_result *result);
+void node_carry_out(struct node *n);
+/* members.c */
+enum proto_code node_admit_change(struct node *n, const struct proto_command *command);
+void node_note_change(struct node *n, const struct proto_command *command);
 /* answer.c */
 void node_take_request(struct node *n, struct serve_request *r);
 void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_status status);

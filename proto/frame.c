@@ -5,6 +5,7 @@ PROTO_DEFINE(request_head)
 PROTO_DEFINE(reply_head)
 PROTO_DEFINE(reply_item)
 PROTO_DEFINE(peer_status)
+PROTO_DEFINE(fact)
 PROTO_DEFINE(node_status)
 
 static const struct {

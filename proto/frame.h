@@ -80,6 +80,13 @@ enum { PROTO_MAX_peer_status = 8 };
     F(I64, last_seen_us, 0)                                                                        \
     F(I64, clock_offset_us, 0)
 PROTO_DECLARE(peer_status)
+/* What else a node says of itself, by name: newer nodes say more, and older tools pass over it. */
+enum { PROTO_MAX_fact = 48 };
+#define PROTO_FIELDS_fact(F)                                                                       \
+    F(STR, name, PROTO_NAME_MAX)                                                                   \
+    F(I64, number, 0)                                                                              \
+    F(STR, text, PROTO_REASON_MAX)
+PROTO_DECLARE(fact)
 #define PROTO_FIELDS_node_status(F)                                                                \
     F(U32, id, 0)                                                                                  \
     F(STR, role, PROTO_NAME_MAX)                                                                   \
@@ -96,7 +103,8 @@ PROTO_DECLARE(peer_status)
     F(U64, commands, 0)                                                                            \
     F(I64, drift, 0)                                                                               \
     F(U32, open_holds, 0)                                                                          \
-    F(LIST, peers, peer_status)
+    F(LIST, peers, peer_status)                                                                    \
+    F(LIST, facts, fact)
 PROTO_DECLARE(node_status)
 
 /* Writing: head, then the items the caller appends with proto_put_bin / proto_reply_item_put. */

@@ -130,6 +130,8 @@ void edge_error_of_code(struct edge_error *e, unsigned code)
                        proto_code_text(code)[0] - ('a' - 'A'), proto_code_text(code) + 1);
     if (code == PROTO_QUOTA_EXCEEDED)
         e->retry_after_s = 1;
+    else if (code == PROTO_NO_ROOM)
+        e->retry_after_s = 5;
     else if (e->status == 503)
         e->retry_after_s = 1;
     else

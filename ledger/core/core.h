@@ -94,6 +94,10 @@ struct core_observer {
     /* Every command with its result, in order. `command` is NULL for one that cannot be decoded. */
     void (*on_result)(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us,
                       const struct proto_command *command, const struct proto_result *result);
+    /* An entry's leader had another chain at `index` than we have. With this callback the entry is
+     * applied all the same (the chain it names changes no result); without it, it is final. */
+    void (*on_mismatch)(void *ctx, uint64_t index, const struct proto_hash *ours,
+                        const struct proto_hash *theirs);
 };
 
 /* Where a machine stands: with the records, everything it needs. `extra` is the machine's own

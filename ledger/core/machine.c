@@ -204,8 +204,13 @@ static int open_batch(struct core_machine *m, const void *payload, size_t n, str
     }
     struct proto_hash ours;
     if (b->header.check_index > 0 && core_machine_chain_at(m, b->header.check_index, &ours) &&
-        memcmp(ours.b, b->header.check_chain.b, sizeof ours.b) != 0)
-        fail_chains(m, b->header.check_index, &ours, &b->header.check_chain);
+        memcmp(ours.b, b->header.check_chain.b, sizeof ours.b) != 0) {
+        if (m->observer.on_mismatch)
+            m->observer.on_mismatch(m->observer.ctx, b->header.check_index, &ours,
+                                    &b->header.check_chain);
+        else
+            fail_chains(m, b->header.check_index, &ours, &b->header.check_chain);
+    }
     return m->failed;
 }
 

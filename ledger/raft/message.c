@@ -6,15 +6,14 @@
 #include <errno.h>
 #include <string.h>
 
-enum { HEAD_FIELDS = 10 };
+enum { HEAD_FIELDS = 11 };
 
 /* Versions of libraft 0.22.1's messages: its handlers read fields by these. */
 enum { ENGINE_VOTE_VERSION = 2, ENGINE_RESULT_VERSION = 2 };
 
 /* ---- encode ---- */
 
-size_t message_put_head(uint8_t out[MESSAGE_HEAD_MAX], const struct message_head *h,
-                        enum raft_message_type kind)
+size_t message_put_head(uint8_t out[MESSAGE_HEAD_MAX], const struct message_head *h, unsigned kind)
 {
     struct proto_writer w = proto_writer_over(out, MESSAGE_HEAD_MAX);
     proto_put_array(&w, HEAD_FIELDS);
@@ -26,7 +25,8 @@ size_t message_put_head(uint8_t out[MESSAGE_HEAD_MAX], const struct message_head
     proto_put_uint(&w, h->incarnation);
     proto_put_uint(&w, h->sequence);
     proto_put_int(&w, h->clock_us);
-    proto_put_uint(&w, (uint64_t)kind);
+    proto_put_uint(&w, kind);
+    notice_put(&w, &h->notice);
     return w.n;
 }
 
@@ -54,6 +54,10 @@ static void put_append(struct proto_writer *w, const struct raft_append_entries 
 void message_put_body(struct proto_writer *w, const struct raft_message *m,
                       const struct log_entry *entries, unsigned n, struct proto_str conf)
 {
+    if ((unsigned)m->type == MESSAGE_NOTE) {
+        proto_put_array(w, 0);
+        return;
+    }
     switch (m->type) {
     case RAFT_APPEND_ENTRIES:
         put_append(w, &m->append_entries, entries, n);
@@ -267,6 +271,8 @@ static const char *get_timeout(struct proto_reader *r, struct message *m)
 
 static const char *get_body(struct proto_reader *r, struct message *m, struct log_entry *entries)
 {
+    if ((unsigned)m->raft.type == MESSAGE_NOTE)
+        return proto_get_array_of(r, 0) ? NULL : r->error;
     switch (m->raft.type) {
     case RAFT_APPEND_ENTRIES:
         return get_append(r, m, entries);
@@ -308,7 +314,7 @@ int message_decode(const void *bytes, size_t n, struct message *out,
         !proto_get_uint(&r, &h->to, MESSAGE_NUMBER_MAX) ||
         !proto_get_uint(&r, &h->incarnation, MESSAGE_NUMBER_MAX) ||
         !proto_get_uint(&r, &h->sequence, MESSAGE_NUMBER_MAX) || !proto_get_int(&r, &h->clock_us) ||
-        !proto_get_uint(&r, &kind, RAFT_TIMEOUT_NOW)) {
+        !proto_get_uint(&r, &kind, MESSAGE_NOTE) || !notice_get(&r, &h->notice)) {
         *why = r.error;
         return -EBADMSG;
     }

@@ -12,6 +12,7 @@
 #ifndef HOLDFAST_LEDGER_PUMP_H
 #define HOLDFAST_LEDGER_PUMP_H
 
+#include "ledger/raft/notice.h"
 #include "ledger/store/entry.h"
 
 #include <errno.h>
@@ -94,6 +95,9 @@ struct pump_io {
     void (*on_seed_needed)(void *ctx, uint64_t peer);
     /* A peer's message was dropped: why, for the log. At most one a second; counted in any case. */
     void (*on_bad_message)(void *ctx, uint64_t peer, const char *cause);
+    /* What the next message tells `peer` about us, and what one of its told us. May be NULL. */
+    void (*notice)(void *ctx, uint64_t peer, struct notice *out);
+    void (*on_notice)(void *ctx, uint64_t peer, const struct notice *in);
 };
 
 struct pump;
@@ -129,6 +133,9 @@ __attribute__((warn_unused_result)) int pump_submit(struct pump *p, struct pump_
  * refused as PUMP_NOT_LEADER until it happened or timed out. */
 __attribute__((warn_unused_result)) int pump_transfer(struct pump *p, struct pump_now now,
                                                       uint64_t peer);
+/* A message to `peer` with nothing but our notice. */
+__attribute__((warn_unused_result)) int pump_note(struct pump *p, struct pump_now now,
+                                                  uint64_t peer);
 /* A checkpoint stands at `applied_index`: an O(1) marker for the engine. Nothing is trimmed. */
 __attribute__((warn_unused_result)) int pump_marker(struct pump *p, struct pump_now now,
                                                     uint64_t applied_index);
@@ -157,7 +164,10 @@ struct pump_peer {
     uint64_t incarnation;  /* of its process; 0: never heard */
     int64_t clock_us;      /* its wall clock in that message ... */
     int64_t clock_here_us; /* ... and ours when it came */
+    uint32_t level, flags; /* of its last notice; level 0: never heard */
 };
+/* Whether the configuration gives us a vote. */
+bool pump_votes(const struct pump *p);
 /* Every server of the configuration but ourselves; returns their number. */
 unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX]);
 

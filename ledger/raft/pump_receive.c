@@ -142,8 +142,12 @@ static int take(struct pump *p, const void *bytes, size_t n)
     peer->heard_ms = p->now.mono_ms;
     peer->clock_us = h->clock_us;
     peer->clock_here_us = p->now.wall_us;
+    peer->level = h->notice.level;
+    peer->flags = h->notice.flags;
     p->stats.received++;
-    if (p->restarting)
+    if (p->io.on_notice)
+        p->io.on_notice(p->io.ctx, h->from, &h->notice);
+    if (p->restarting || (unsigned)m->raft.type == MESSAGE_NOTE)
         return 0;
     m->raft.server_address = address_of(p, h->from);
     if (m->raft.type == RAFT_APPEND_ENTRIES)

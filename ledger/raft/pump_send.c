@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static int transmit(struct pump *p, uint64_t to, enum raft_message_type kind)
+static int transmit(struct pump *p, uint64_t to, unsigned kind)
 {
     uint8_t head[MESSAGE_HEAD_MAX];
     struct peer *peer = pump_peer_of(p, to);
@@ -19,6 +19,8 @@ static int transmit(struct pump *p, uint64_t to, enum raft_message_type kind)
                              .incarnation = p->incarnation,
                              .sequence = ++peer->sequence_out,
                              .clock_us = p->now.wall_us};
+    if (p->io.notice)
+        p->io.notice(p->io.ctx, to, &h.notice);
     size_t n = message_put_head(head, &h, kind);
     p->stats.sent++;
     p->io.send(p->io.ctx, to, head, n, p->body, p->body_len);
@@ -40,6 +42,15 @@ static int send_small(struct pump *p, const struct raft_message *m)
 {
     int rv = encode(p, m, 0);
     return rv ? rv : transmit(p, m->server_id, m->type);
+}
+
+int pump_note(struct pump *p, struct pump_now now, uint64_t peer)
+{
+    const struct raft_message m = {.type = (enum raft_message_type)MESSAGE_NOTE, .server_id = peer};
+    int rv = pump_enter(p, now);
+    if (rv)
+        return rv;
+    return pump_leave(p, send_small(p, &m));
 }
 
 /* Entries from `index` on into p->outgoing, as many of n as one message takes, at least one. */

@@ -27,6 +27,7 @@ struct peer {
     uint64_t incarnation_in, sequence_in;
     uint64_t heard_ms;
     int64_t clock_us, clock_here_us;
+    uint32_t level, flags; /* of its last notice */
     uint64_t seed_told_ms; /* 0: never */
     uint64_t stand_in_ms;  /* last heartbeat in place of an InstallSnapshot; 0: never */
 };

@@ -94,9 +94,20 @@ unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX]
             o->incarnation = known->incarnation_in;
             o->clock_us = known->clock_us;
             o->clock_here_us = known->clock_here_us;
+            o->level = known->level;
+            o->flags = known->flags;
         }
     }
     return n;
+}
+
+bool pump_votes(const struct pump *p)
+{
+    const struct raft_configuration *c = &p->raft.configuration;
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->servers[i].id == p->config.id)
+            return c->servers[i].role == RAFT_VOTER;
+    return false;
 }
 
 void pump_stats(const struct pump *p, struct pump_stats *out)

@@ -101,7 +101,9 @@ int log_thread_append(struct log_thread *t, const struct log_entry *entries, uns
 {
     int rv = 0;
     pthread_mutex_lock(&t->mutex);
-    if (t->n == LOG_THREAD_QUEUE_MAX || t->failed) {
+    if (t->failed) {
+        rv = 0; /* the reason is on its way: it ends the process, and nothing is reported */
+    } else if (t->n == LOG_THREAD_QUEUE_MAX) {
         rv = -ENOBUFS;
     } else {
         t->queue[t->n++] = (struct log_append){entries, n};

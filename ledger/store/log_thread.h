@@ -26,7 +26,8 @@ struct log_thread_calls {
 __attribute__((warn_unused_result)) int log_thread_start(struct log_thread **out,
                                                          struct log_store *store,
                                                          const struct log_thread_calls *calls);
-/* 0; -ENOBUFS when the queue is full (nothing was taken). Any thread, one at a time. */
+/* 0 (after a failure it is taken and forgotten: on_fatal has the reason); -ENOBUFS when the queue is
+ * full (nothing was taken). Any thread, one at a time. */
 __attribute__((warn_unused_result)) int
 log_thread_append(struct log_thread *t, const struct log_entry *entries, unsigned n);
 void log_thread_stop(struct log_thread *t); /* writes what is queued, joins, frees */

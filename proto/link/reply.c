@@ -96,7 +96,9 @@ static bool complete_command(struct link_client *c, struct link_attempt *a, unsi
     struct proto_result result;
     if (!proto_reply_item_get(&p->r, &item))
         return false;
-    if (item.index == 0) { /* dropped at its deadline, never proposed by this attempt */
+    /* Not proposed by this attempt: dropped at its deadline, or refused by the node with a reason.
+     * Of an earlier attempt that says nothing. */
+    if (item.index == 0 && (item.result.n == 0 || (a->items[i] && a->items[i]->tried))) {
         if (a->items[i])
             link_give_up(c, a->items[i]);
         a->items[i] = NULL;

@@ -88,7 +88,7 @@ static void start(struct host *h, struct pump_now now)
     const struct pump_config config = {
         .cluster = cluster, .id = 1, .address = "a", .seed = 1, .max_inflight = 8};
     const struct pump_io io = {h,     save_term, append,         read_entries, send_out,
-                               apply, on_role,   on_seed_needed, NULL};
+                               apply, on_role,   on_seed_needed, NULL, NULL, NULL};
     struct log_entry conf;
     struct log_recovered r = {.term = 1, .incarnation = 1, .n_confs = 1};
     h->pump = pump_new(&config, &io);

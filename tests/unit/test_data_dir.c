@@ -3,6 +3,7 @@
  */
 #include "ledger/raft/pump.h"
 #include "ledger/store/data_dir.h"
+#include "ledger/store/data_mark.h"
 #include "tests/unit/store_tmp.h"
 
 #include <errno.h>
@@ -186,6 +187,35 @@ static void F43_damaged_pages_are_refused_not_faulted_on(void **state)
     }
 }
 
+static void F50_a_marked_state_is_made_again_from_the_log(void **state)
+{
+    (void)state;
+    struct data_dir d;
+    struct log_recovered r;
+    char text[DATA_MARK_MAX];
+    create();
+    open_it(&d);
+    append(&d, 2, 50, 1);
+    checkpoint(&d, 40, 1);
+    assert_false(data_mark_read(dir(), text));
+    assert_int_equal(data_mark_write(dir(), "differs at index 17", &why), 0);
+    assert_true(data_mark_read(dir(), text));
+    assert_string_equal(text, "differs at index 17");
+    assert_int_equal(data_dir_rebuild(dir(), &why), -EBUSY);
+    data_dir_close(&d);
+    for (int twice = 0; twice < 2; twice++) {
+        assert_int_equal(data_dir_rebuild(dir(), &why), 0);
+        assert_false(data_mark_read(dir(), text));
+        open_it(&d);
+        assert_int_equal(data_dir_recover(&d, &config, &r, &why), 0);
+        assert_int_equal(r.applied_index, 0);
+        assert_int_equal(term_runs_first(&r.runs), 1);
+        assert_int_equal(r.runs.last, 50);
+        log_recovered_close(&r);
+        data_dir_close(&d);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +226,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(F43_one_process_at_a_time, store_tmp_setup,
                                         store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_foreign_missing_and_mixed_parts_are_refused,
+                                        store_tmp_setup, store_tmp_teardown),
+        cmocka_unit_test_setup_teardown(F50_a_marked_state_is_made_again_from_the_log,
                                         store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_damaged_pages_are_refused_not_faulted_on,
                                         store_tmp_setup, store_tmp_teardown),

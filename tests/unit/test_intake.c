@@ -251,9 +251,45 @@ static void F32_frames_of_strangers_are_refused_with_the_cause(void **state)
     net_frame_free(f);
 }
 
+static enum proto_code no_room(void *ctx, const struct serve_command *c, const char **reason)
+{
+    (void)ctx;
+    *reason = "why";
+    return proto_command_kind(c->p, c->n) == PROTO_CMD_release ? PROTO_OK : PROTO_NO_ROOM;
+}
+
+static void F43_what_is_not_admitted_is_answered_and_never_proposed(void **state)
+{
+    (void)state;
+    struct intake in;
+    struct ended e;
+    struct proto_result result;
+    setup(&in, &e);
+    in.calls.admit = no_room;
+    struct serve_request *mixed = request("tr"), *refused = request("tt");
+    assert_true(intake_offer(&in, mixed));
+    assert_true(intake_offer(&in, refused));
+    assert_int_equal(fill(&in), 1); /* the release alone */
+    assert_int_equal(e.n, 1);
+    assert_ptr_equal(e.request[0], refused);
+    assert_int_equal(e.status[0], PROTO_REPLY_done);
+    const struct serve_command *c = &refused->commands[0];
+    assert_int_equal(c->index, 0);
+    assert_true(proto_result_get(refused->results + c->result, c->result_n, &result, NULL));
+    assert_int_equal(result.code, PROTO_NO_ROOM);
+    assert_int_equal(result.body.because.reason.n, 3);
+    intake_fly(&in, 10, 3);
+    applied(&in, 10, 3, 1);
+    assert_int_equal(e.n, 2);
+    assert_int_equal(mixed->commands[1].index, 10);
+    assert_int_equal(mixed->commands[0].index, 0);
+    teardown(&in, &e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(F43_what_is_not_admitted_is_answered_and_never_proposed),
         cmocka_unit_test(F1_settlements_and_releases_are_proposed_first),
         cmocka_unit_test(F6_lost_leadership_is_unknown_under_way_and_not_leader_before),
         cmocka_unit_test(F6_an_entry_of_another_leader_answers_nobody),

@@ -113,7 +113,7 @@ static void start(unsigned nodes, unsigned disable_guards)
                                      .max_inflight = 64,
                                      .disable_guards = disable_guards};
         struct pump_io io = {h,     save_term, append,         read_entries, send_out,
-                             apply, on_role,   on_seed_needed, NULL};
+                             apply, on_role,   on_seed_needed, NULL, NULL, NULL};
         h->pump = pump_new(&config, &io);
         assert_non_null(h->pump);
         const struct log_entry *conf;

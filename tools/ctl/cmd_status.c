@@ -1,77 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * holdfastctl status: each node as it sees itself, and the cluster as its leader does.
  */
-#include "tools/ctl/ctl.h"
+#include "tools/ctl/nodes.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-struct seen {
-    struct ctl *c;
-    unsigned *left;
-    bool *all;
-    bool reachable;
-    char detail[128], role[32], build[64];
-    struct proto_node_status s; /* its views are not kept */
-};
-
-static void on_status(void *arg, const struct link_answer *a)
-{
-    struct seen *n = arg;
-    if (a->outcome == LINK_ANSWERED && a->status) {
-        n->reachable = true;
-        n->s = *a->status;
-        snprintf(n->role, sizeof n->role, "%.*s", (int)a->status->role.n, a->status->role.p);
-        snprintf(n->build, sizeof n->build, "%.*s", (int)a->status->build.n, a->status->build.p);
-    } else {
-        snprintf(n->detail, sizeof n->detail, "%s",
-                 a->detail && a->detail[0] ? a->detail : "no answer");
-    }
-    *n->all = --*n->left == 0;
-}
-
-/* Asks all nodes at once. */
-static int ask_all(struct ctl *c, struct seen nodes[LINK_NODES_MAX], unsigned timeout_ms)
-{
-    const struct cluster_conf *cluster = &c->ledger.cluster;
-    unsigned left = cluster->n_nodes;
-    bool all = false;
-    for (unsigned i = 0; i < cluster->n_nodes; i++) {
-        nodes[i] = (struct seen){.c = c, .left = &left, .all = &all};
-        int rv =
-            link_client_status(c->link, cluster->nodes[i].id, timeout_ms, on_status, &nodes[i]);
-        if (rv) {
-            snprintf(nodes[i].detail, sizeof nodes[i].detail, "%s", strerror(-rv));
-            all = --left == 0;
-        }
-    }
-    if (!link_client_wait(c->link, &all, timeout_ms + 1000)) {
-        link_client_free(c->link); /* completes what is under way */
-        c->link = NULL;
-        return ctl_fail(c, CTL_UNAVAILABLE, "unavailable", "the ledger client gave no answer");
-    }
-    return CTL_OK;
-}
-
-/* The node that leads the highest term with a majority behind it; NULL: none. */
-static const struct seen *leader_of(const struct seen *nodes, unsigned n)
-{
-    const struct seen *leader = NULL;
-    unsigned follow = 0;
-    for (unsigned i = 0; i < n; i++)
-        if (nodes[i].reachable && nodes[i].s.leader == nodes[i].s.id &&
-            (!leader || nodes[i].s.term > leader->s.term))
-            leader = &nodes[i];
-    for (unsigned i = 0; leader && i < n; i++)
-        follow += nodes[i].reachable && nodes[i].s.leader == leader->s.id &&
-                  nodes[i].s.term == leader->s.term;
-    return follow > n / 2 ? leader : NULL;
-}
-
 static void node_out(struct ctl *c, yyjson_mut_val *to, const struct cluster_node *node,
-                     const struct seen *n, const struct seen *leader)
+                     const struct ctl_node *n, const struct ctl_node *leader)
 {
     const struct proto_node_status *s = &n->s;
     out_uint(c, to, "id", node->id);
@@ -84,6 +22,16 @@ static void node_out(struct ctl *c, yyjson_mut_val *to, const struct cluster_nod
     }
     out_text(c, to, "role", n->role);
     out_text(c, to, "build", n->build);
+    out_uint(c, to, "level", (uint64_t)n->level);
+    out_uint(c, to, "level_known", (uint64_t)n->level_known);
+    if (n->disk_total > 0) {
+        out_uint(c, to, "disk_free_bytes", (uint64_t)n->disk_free);
+        out_uint(c, to, "disk_total_bytes", (uint64_t)n->disk_total);
+    }
+    out_bool(c, to, "disk_short", n->disk_short);
+    out_bool(c, to, "refusing", n->refusing);
+    if (n->note[0])
+        out_text(c, to, "note", n->note);
     out_uint(c, to, "term", s->term);
     out_uint(c, to, "leader", s->leader);
     out_uint(c, to, "last_index", s->last_index);
@@ -105,7 +53,7 @@ static void node_out(struct ctl *c, yyjson_mut_val *to, const struct cluster_nod
 }
 
 /* true and *agree: at least two nodes stand at one index and can be compared. */
-static bool chains_compared(const struct seen *nodes, unsigned n, bool *agree)
+static bool chains_compared(const struct ctl_node *nodes, unsigned n, bool *agree)
 {
     bool compared = false;
     *agree = true;
@@ -120,7 +68,7 @@ static bool chains_compared(const struct seen *nodes, unsigned n, bool *agree)
     return compared;
 }
 
-static void cluster_out(struct ctl *c, const struct seen *nodes, const struct seen *leader)
+static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struct ctl_node *leader)
 {
     const struct cluster_conf *cluster = &c->ledger.cluster;
     unsigned n = cluster->n_nodes;
@@ -135,6 +83,7 @@ static void cluster_out(struct ctl *c, const struct seen *nodes, const struct se
     } else {
         out_null(c, c->out, "leader");
     }
+    out_bool(c, c->out, "refusing", leader && leader->refusing);
     for (unsigned i = 0; i < n; i++)
         if (nodes[i].reachable && llabs(nodes[i].s.drift) > llabs(drift))
             drift = nodes[i].s.drift;
@@ -150,8 +99,8 @@ static void cluster_out(struct ctl *c, const struct seen *nodes, const struct se
 
 static int status(struct ctl *c, const struct ctl_args *a)
 {
-    struct seen nodes[LINK_NODES_MAX];
-    const struct seen *leader;
+    struct ctl_node nodes[LINK_NODES_MAX];
+    const struct ctl_node *leader;
     int64_t wait_s = 0;
     int rv = ctl_number(c, a, "wait", 1, 3600, &wait_s);
     if (rv == CTL_OK)
@@ -160,10 +109,10 @@ static int status(struct ctl *c, const struct ctl_args *a)
     unsigned each_ms = c->timeout_ms < 2000 ? c->timeout_ms : 2000;
     for (;;) {
         if (rv == CTL_OK)
-            rv = ask_all(c, nodes, each_ms);
+            rv = ctl_nodes_ask(c, nodes, each_ms);
         if (rv != CTL_OK)
             return rv;
-        leader = leader_of(nodes, c->ledger.cluster.n_nodes);
+        leader = ctl_nodes_leader(nodes, c->ledger.cluster.n_nodes);
         if (leader || ctl_now_us() >= until_us)
             break;
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
@@ -175,8 +124,8 @@ static int status(struct ctl *c, const struct ctl_args *a)
 static const struct ctl_option options[] = {
     {"wait", "SECONDS", false, "wait for a leader with a majority behind it"}, {0}};
 static const char *const columns[] = {
-    "id",    "address", "role",  "term",   "last_index", "commit_index", "applied_index", "lag",
-    "drift", "clock",   "build", "detail", NULL};
+    "id",  "address", "role",  "term",  "last_index", "commit_index", "applied_index",
+    "lag", "drift",   "clock", "build", "note",       "detail",       NULL};
 static const struct ctl_action actions[] = {
     {NULL, "Shows every ledger node: role, term, indexes, lag behind the leader, clock, drift.",
      NULL, options, "nodes", columns, status,

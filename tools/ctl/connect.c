@@ -231,6 +231,10 @@ static int refused(struct ctl *c, const struct proto_result *r)
     char limit[PROTO_MONEY_TEXT_MAX];
     c->detail = proto_text_over(c->detail_text, sizeof c->detail_text);
     proto_result_print(&c->detail, r);
+    if (r->shape == PROTO_SHAPE_because && r->body.because.reason.n > 0)
+        return ctl_fail(c, CTL_REFUSED, proto_code_name(r->code), "%s: %.*s (%s)",
+                        proto_code_text(r->code), (int)r->body.because.reason.n,
+                        r->body.because.reason.p, proto_code_name(r->code));
     if (r->shape != PROTO_SHAPE_parent)
         return refusal(c, r->code);
     proto_money_print(r->body.parent.limit, limit);

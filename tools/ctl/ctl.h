@@ -148,6 +148,6 @@ int ctl_print(struct ctl *c, const struct ctl_action *action, int status);
 extern const struct ctl_noun ctl_noun_init, ctl_noun_org, ctl_noun_team, ctl_noun_key,
     ctl_noun_budget, ctl_noun_price, ctl_noun_audit, ctl_noun_status, ctl_noun_whoami,
     ctl_noun_uuid, ctl_noun_deposit, ctl_noun_grant, ctl_noun_refund, ctl_noun_chargeback,
-    ctl_noun_adjust;
+    ctl_noun_adjust, ctl_noun_cluster;
 
 #endif

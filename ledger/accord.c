@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/accord.h"
+
+#include <string.h>
+
+static const struct accord_peer *find(const struct accord *a, uint64_t id)
+{
+    for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
+        if (id != 0 && a->peers[i].id == id)
+            return &a->peers[i];
+    return NULL;
+}
+
+/* A stranger finds no room in a full table: it is not asked for its opinion either. */
+static struct accord_peer *find_or_add(struct accord *a, uint64_t id)
+{
+    struct accord_peer *free_slot = NULL;
+    for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++) {
+        if (a->peers[i].id == id)
+            return &a->peers[i];
+        if (a->peers[i].id == 0 && !free_slot)
+            free_slot = &a->peers[i];
+    }
+    if (free_slot)
+        *free_slot = (struct accord_peer){.id = id};
+    return free_slot;
+}
+
+void accord_heard(struct accord *a, uint64_t peer, uint64_t index, const struct proto_hash *theirs,
+                  const struct proto_hash *ours)
+{
+    struct accord_peer *p = find_or_add(a, peer);
+    if (!p || index == 0)
+        return;
+    p->index = index;
+    if (!ours)
+        return;
+    p->compared = index;
+    if (memcmp(ours->b, theirs->b, sizeof ours->b) == 0) {
+        p->with = ACCORD_AGREES;
+        return;
+    }
+    p->with = ACCORD_DIFFERS;
+    p->ours = *ours;
+    p->theirs = *theirs;
+}
+
+void accord_doubt(struct accord *a)
+{
+    if (a->doubt || a->verdict == ACCORD_MINORITY)
+        return;
+    a->doubt = true;
+    a->verdict = ACCORD_DISPUTED;
+    for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
+        a->peers[i].with = ACCORD_UNKNOWN;
+}
+
+uint64_t accord_index_for(const struct accord *a, uint64_t peer, uint64_t own)
+{
+    const struct accord_peer *p = find(a, peer);
+    return p && p->index > 0 && p->index < own ? p->index : own;
+}
+
+enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers, unsigned n,
+                                 bool we_vote)
+{
+    unsigned voters = we_vote, agree = we_vote, differ = 0, unknown = 0;
+    if (a->verdict == ACCORD_MINORITY)
+        return a->verdict;
+    for (unsigned i = 0; i < n; i++) {
+        const struct accord_peer *p = find(a, peers[i].id);
+        enum accord_with with = p ? p->with : ACCORD_UNKNOWN;
+        if (!peers[i].voter)
+            continue;
+        voters++;
+        agree += with == ACCORD_AGREES;
+        differ += with == ACCORD_DIFFERS;
+        unknown += with == ACCORD_UNKNOWN;
+    }
+    unsigned majority = voters / 2 + 1;
+    if (agree >= majority)
+        a->doubt = false;
+    if (agree >= majority || (differ == 0 && !a->doubt))
+        a->verdict = ACCORD_SOUND;
+    else if (agree + unknown < majority)
+        a->verdict = ACCORD_MINORITY;
+    else
+        a->verdict = ACCORD_DISPUTED;
+    return a->verdict;
+}
+
+const struct accord_peer *accord_other(const struct accord *a)
+{
+    for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
+        if (a->peers[i].id != 0 && a->peers[i].with == ACCORD_DIFFERS)
+            return &a->peers[i];
+    return NULL;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/ctl/nodes.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static bool is_fact(const struct proto_fact *f, const char *name)
+{
+    return proto_str_eq(f->name, proto_str_of(name));
+}
+
+/* Those that are known here; a text of any other is shown as it is. */
+static void read_fact(struct ctl_node *n, const struct proto_fact *f)
+{
+    size_t used = strlen(n->note);
+    if (is_fact(f, "level"))
+        n->level = f->number;
+    else if (is_fact(f, "level_known"))
+        n->level_known = f->number;
+    else if (is_fact(f, "disk_free_bytes"))
+        n->disk_free = f->number;
+    else if (is_fact(f, "disk_total_bytes"))
+        n->disk_total = f->number;
+    else if (is_fact(f, "disk_short"))
+        n->disk_short = f->number != 0;
+    else if (is_fact(f, "refusing"))
+        n->refusing = f->number != 0;
+    if (is_fact(f, "member") && n->n_members < LINK_NODES_MAX) {
+        n->member[n->n_members].id = (uint32_t)f->number;
+        n->member[n->n_members++].voter = proto_str_eq(f->text, proto_str_of("voter"));
+    } else if (f->text.n > 0) {
+        (void)snprintf(n->note + used, sizeof n->note - used, "%s%.*s: %.*s", used ? "; " : "",
+                       (int)f->name.n, f->name.p, (int)f->text.n, f->text.p);
+    }
+}
+
+static void read_facts(struct ctl_node *n)
+{
+    for (uint32_t i = 0; i < n->s.facts.n; i++)
+        read_fact(n, &n->s.facts.e[i]);
+}
+
+static void on_status(void *arg, const struct link_answer *a)
+{
+    struct ctl_node *n = arg;
+    if (a->outcome == LINK_ANSWERED && a->status) {
+        n->reachable = true;
+        n->s = *a->status;
+        read_facts(n);
+        snprintf(n->role, sizeof n->role, "%.*s", (int)a->status->role.n, a->status->role.p);
+        snprintf(n->build, sizeof n->build, "%.*s", (int)a->status->build.n, a->status->build.p);
+    } else {
+        snprintf(n->detail, sizeof n->detail, "%s",
+                 a->detail && a->detail[0] ? a->detail : "no answer");
+    }
+    *n->all = --*n->left == 0;
+}
+
+/* Asks all nodes at once. */
+int ctl_nodes_ask(struct ctl *c, struct ctl_node nodes[LINK_NODES_MAX], unsigned timeout_ms)
+{
+    const struct cluster_conf *cluster = &c->ledger.cluster;
+    unsigned left = cluster->n_nodes;
+    bool all = false;
+    for (unsigned i = 0; i < cluster->n_nodes; i++) {
+        nodes[i] = (struct ctl_node){.c = c, .left = &left, .all = &all};
+        int rv =
+            link_client_status(c->link, cluster->nodes[i].id, timeout_ms, on_status, &nodes[i]);
+        if (rv) {
+            snprintf(nodes[i].detail, sizeof nodes[i].detail, "%s", strerror(-rv));
+            all = --left == 0;
+        }
+    }
+    if (!link_client_wait(c->link, &all, timeout_ms + 1000)) {
+        link_client_free(c->link); /* completes what is under way */
+        c->link = NULL;
+        return ctl_fail(c, CTL_UNAVAILABLE, "unavailable", "the ledger client gave no answer");
+    }
+    return CTL_OK;
+}
+
+/* The node that leads the highest term with a majority behind it; NULL: none. */
+const struct ctl_node *ctl_nodes_leader(const struct ctl_node *nodes, unsigned n)
+{
+    const struct ctl_node *leader = NULL;
+    unsigned follow = 0;
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].reachable && nodes[i].s.leader == nodes[i].s.id &&
+            (!leader || nodes[i].s.term > leader->s.term))
+            leader = &nodes[i];
+    for (unsigned i = 0; leader && i < n; i++)
+        follow += nodes[i].reachable && nodes[i].s.leader == leader->s.id &&
+                  nodes[i].s.term == leader->s.term;
+    return follow > n / 2 ? leader : NULL;
+}
