@@ -26,23 +26,23 @@ static struct accord_peer *find_or_add(struct accord *a, uint64_t id)
     return free_slot;
 }
 
-void accord_heard(struct accord *a, uint64_t peer, uint64_t index, const struct proto_hash *theirs,
+void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
                   const struct proto_hash *ours)
 {
     struct accord_peer *p = find_or_add(a, peer);
-    if (!p || index == 0)
+    if (!p)
         return;
-    p->index = index;
-    if (!ours)
+    p->applied = said->applied;
+    if (!ours || said->index == 0)
         return;
-    p->compared = index;
-    if (memcmp(ours->b, theirs->b, sizeof ours->b) == 0) {
+    p->compared = said->index;
+    if (memcmp(ours->b, said->chain.b, sizeof ours->b) == 0) {
         p->with = ACCORD_AGREES;
         return;
     }
     p->with = ACCORD_DIFFERS;
     p->ours = *ours;
-    p->theirs = *theirs;
+    p->theirs = said->chain;
 }
 
 void accord_doubt(struct accord *a)
@@ -58,7 +58,7 @@ void accord_doubt(struct accord *a)
 uint64_t accord_index_for(const struct accord *a, uint64_t peer, uint64_t own)
 {
     const struct accord_peer *p = find(a, peer);
-    return p && p->index > 0 && p->index < own ? p->index : own;
+    return p && p->applied > 0 && p->applied < own ? p->applied : own;
 }
 
 enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers, unsigned n,

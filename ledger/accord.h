@@ -21,7 +21,7 @@ enum accord_with { ACCORD_UNKNOWN, ACCORD_AGREES, ACCORD_DIFFERS };
 
 struct accord_peer {
     uint64_t id;       /* 0: free */
-    uint64_t index;    /* it said last that it stands here, or at least here */
+    uint64_t applied;  /* it said last that it stands here */
     uint64_t compared; /* index of the last comparison */
     enum accord_with with;
     struct proto_hash ours, theirs; /* where it differs */
@@ -34,7 +34,7 @@ struct accord {
 };
 
 /* What a peer said. ours: our chain at that index, NULL where it is not at hand. */
-void accord_heard(struct accord *a, uint64_t peer, uint64_t index, const struct proto_hash *theirs,
+void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
                   const struct proto_hash *ours);
 /* An entry carried a leader's chain that is not ours. */
 void accord_doubt(struct accord *a);

@@ -19,6 +19,7 @@ void node_notice(void *ctx, uint64_t peer, struct notice *out)
     out->level = proto_level_known();
     out->flags = (n->room.is_short ? NOTICE_NO_ROOM : 0) |
                  (n->accord.verdict == ACCORD_DISPUTED ? NOTICE_DOUBT : 0);
+    out->applied = at.index;
     out->index = accord_index_for(&n->accord, peer, at.index);
     if (!core_machine_chain_at(n->machine, out->index, &out->chain))
         out->index = 0;
@@ -29,7 +30,7 @@ void node_on_notice(void *ctx, uint64_t peer, const struct notice *in)
     struct node *n = ctx;
     struct proto_hash ours;
     bool kept = in->index > 0 && core_machine_chain_at(n->machine, in->index, &ours);
-    accord_heard(&n->accord, peer, in->index, &in->chain, kept ? &ours : NULL);
+    accord_heard(&n->accord, peer, in, kept ? &ours : NULL);
     n->judge = true;
     n->asked = n->asked || (in->flags & NOTICE_DOUBT) != 0;
 }

@@ -20,9 +20,10 @@ enum notice_flag {
 };
 
 struct notice {
-    uint32_t level; /* the highest feature level it knows */
-    uint32_t flags; /* enum notice_flag; unknown ones mean nothing */
-    uint64_t index; /* of `chain`; 0: none */
+    uint32_t level;   /* the highest feature level it knows */
+    uint32_t flags;   /* enum notice_flag; unknown ones mean nothing */
+    uint64_t applied; /* where it stands */
+    uint64_t index;   /* of `chain`, at most `applied`; 0: none */
     struct proto_hash chain;
 };
 

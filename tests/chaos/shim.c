@@ -4,6 +4,7 @@
  *   bytes  0..7   added to CLOCK_REALTIME, microseconds (int64, little-endian)
  *   bytes  8..11  errno of fsync, fdatasync, msync from now on; 0: none (int32)
  *   bytes 12..15  errno of pwrite, pwritev, write, writev to regular files; 0: none
+ *   bytes 16..23  what statvfs says is free, bytes (int64); 0: the truth
  * Without the variable everything passes through.
  */
 #include <dlfcn.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -22,6 +24,7 @@ struct control {
     volatile int64_t clock_us;
     volatile int32_t sync_errno;
     volatile int32_t write_errno;
+    volatile int64_t free_bytes;
 };
 static struct control none;
 static struct control *control = &none;
@@ -97,6 +100,15 @@ ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at)
 {
     REAL(pwritev);
     return write_fails(fd) ? -1 : real(fd, v, n, at);
+}
+
+int statvfs(const char *restrict path, struct statvfs *restrict v)
+{
+    REAL(statvfs);
+    const int rv = real(path, v);
+    if (rv == 0 && control->free_bytes)
+        v->f_bavail = (fsblkcnt_t)control->free_bytes / v->f_frsize;
+    return rv;
 }
 
 int clock_gettime(clockid_t id, struct timespec *t)

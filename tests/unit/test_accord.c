@@ -22,6 +22,13 @@ static unsigned voters(struct pump_peer *p, unsigned n)
     return n;
 }
 
+static void heard(struct accord *a, uint64_t peer, uint64_t index, const struct proto_hash *theirs,
+                  const struct proto_hash *ours)
+{
+    const struct notice said = {.applied = index, .index = index, .chain = *theirs};
+    accord_heard(a, peer, &said, ours);
+}
+
 static enum accord_verdict judged(struct accord *a, unsigned n)
 {
     struct pump_peer p[PUMP_SERVERS_MAX];
@@ -33,21 +40,21 @@ static void F50_two_of_three_decide(void **state)
     (void)state;
     struct accord a = {0};
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
-    accord_heard(&a, 2, 10, &two, NULL); /* not at hand here: says nothing */
+    heard(&a, 2, 10, &two, NULL); /* not at hand here: says nothing */
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
-    accord_heard(&a, 2, 10, &two, &one);
+    heard(&a, 2, 10, &two, &one);
     assert_int_equal(judged(&a, 2), ACCORD_DISPUTED); /* who is right, the third one knows */
     assert_int_equal(accord_other(&a)->id, 2);
-    accord_heard(&a, 3, 12, &one, &one);
+    heard(&a, 3, 12, &one, &one);
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
-    accord_heard(&a, 2, 40, &one, &one); /* mended: it agrees from now on */
+    heard(&a, 2, 40, &one, &one); /* mended: it agrees from now on */
     assert_null(accord_other(&a));
 
     struct accord b = {0};
-    accord_heard(&b, 2, 10, &two, &one);
-    accord_heard(&b, 3, 11, &three, &one);
+    heard(&b, 2, 10, &two, &one);
+    heard(&b, 3, 11, &three, &one);
     assert_int_equal(judged(&b, 2), ACCORD_MINORITY);
-    accord_heard(&b, 2, 20, &one, &one);
+    heard(&b, 2, 20, &one, &one);
     assert_int_equal(judged(&b, 2), ACCORD_MINORITY); /* for good */
 }
 
@@ -55,14 +62,14 @@ static void F50_without_a_majority_all_stop(void **state)
 {
     (void)state;
     struct accord a = {0};
-    accord_heard(&a, 2, 10, &two, &one);
+    heard(&a, 2, 10, &two, &one);
     assert_int_equal(judged(&a, 1), ACCORD_MINORITY); /* one against one */
     struct accord b = {0};
-    accord_heard(&b, 2, 10, &two, &one);
+    heard(&b, 2, 10, &two, &one);
     assert_int_equal(judged(&b, 4), ACCORD_DISPUTED);
-    accord_heard(&b, 3, 10, &two, &one);
+    heard(&b, 3, 10, &two, &one);
     assert_int_equal(judged(&b, 4), ACCORD_DISPUTED); /* two of five may be with us */
-    accord_heard(&b, 4, 10, &three, &one);
+    heard(&b, 4, 10, &three, &one);
     assert_int_equal(judged(&b, 4), ACCORD_MINORITY);
 }
 
@@ -70,11 +77,11 @@ static void F50_an_entry_that_contradicts_asks_everybody_anew(void **state)
 {
     (void)state;
     struct accord a = {0};
-    accord_heard(&a, 2, 10, &one, &one);
-    accord_heard(&a, 3, 10, &one, &one);
+    heard(&a, 2, 10, &one, &one);
+    heard(&a, 3, 10, &one, &one);
     accord_doubt(&a);
     assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
-    accord_heard(&a, 3, 12, &one, &one);
+    heard(&a, 3, 12, &one, &one);
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
     assert_false(a.doubt);
 }
@@ -84,11 +91,11 @@ static void F50_chains_are_told_where_the_other_one_stands(void **state)
     (void)state;
     struct accord a = {0};
     assert_int_equal(accord_index_for(&a, 2, 50), 50);
-    accord_heard(&a, 2, 30, &one, NULL);
+    heard(&a, 2, 30, &one, NULL);
     assert_int_equal(accord_index_for(&a, 2, 50), 30);
     assert_int_equal(accord_index_for(&a, 2, 20), 20);
     for (uint64_t id = 10; id < 10 + 2 * PUMP_SERVERS_MAX; id++)
-        accord_heard(&a, id, 1, &two, &one); /* strangers fill the table, and have no vote */
+        heard(&a, id, 1, &two, &one); /* strangers fill the table, and have no vote */
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
 }
 
@@ -96,7 +103,8 @@ static void F50_a_notice_may_grow(void **state)
 {
     (void)state;
     uint8_t bytes[NOTICE_TAKE_MAX];
-    const struct notice in = {.level = 3, .flags = NOTICE_NO_ROOM, .index = 7, .chain = one};
+    const struct notice in = {
+        .level = 3, .flags = NOTICE_NO_ROOM, .applied = 8, .index = 7, .chain = one};
     struct notice out;
     struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
     notice_put(&w, &in);
@@ -107,8 +115,9 @@ static void F50_a_notice_may_grow(void **state)
 
     uint8_t newer[64];
     struct proto_writer n = proto_writer_over(newer, sizeof newer);
-    proto_put_array(&n, 6); /* two fields that we do not know */
+    proto_put_array(&n, 7); /* two fields that we do not know */
     proto_put_uint(&n, 4);
+    proto_put_uint(&n, 0);
     proto_put_uint(&n, 0);
     proto_put_uint(&n, 0);
     proto_put_bin(&n, "", 0);
@@ -121,7 +130,7 @@ static void F50_a_notice_may_grow(void **state)
     assert_int_equal(out.level, 4);
     assert_true(proto_get_end(&r));
 
-    newer[0] = 0x93; /* too few */
+    newer[0] = 0x94; /* too few */
     w = proto_writer_over(bytes, sizeof bytes);
     proto_put_bin(&w, newer, n.n);
     r = proto_reader_over(bytes, w.n);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { program } from '../../e2e/lib/place.mjs';
 
 export const ERRNO = { EIO: 5, ENOSPC: 28 };
-const BYTES = 16;
+const BYTES = 24;
 
 export class Shim {
     constructor(folder, name) {
@@ -39,6 +39,13 @@ export class Shim {
 
     writeFails(code) {
         this.#errno(code, 12);
+    }
+
+    /** What the file system says is free. */
+    free(bytes) {
+        const value = Buffer.alloc(8);
+        value.writeBigInt64LE(BigInt(bytes));
+        this.#put(value, 16);
     }
 
     mend() {
