@@ -111,11 +111,14 @@ export async function judgeAll(t, cluster, records, nodes = [1, 2, 3]) {
  * What HTTP clients were told (a Load's records) against a node's log: served calls that were not
  * settled (lost), holds settled twice (doubled), settled at another cost (differing), settled though
  * no client was served (unserved: those of calls that broke off may be), and the log's drift.
+ * Where edges were killed, a call without a receipt (a stream whose closing comment never came, an
+ * answer that said "pending") was not acknowledged: its hold may have expired. Those are `open`.
  */
-export async function judgeCalls(cluster, n, records) {
+export async function judgeCalls(cluster, n, records, { edgesDied = false } = {}) {
     const served = new Map(records.filter((one) => one.status === 200).map((one) => [one.hold, one]));
     const settled = new Map();
     const found = { served: served.size, lost: 0, doubled: 0, differing: 0, unserved: 0, drift: 0 };
+    let open = 0;
     for await (const { command, result, report, status } of logOf(cluster, n)) {
         if (report) {
             assert.equal(status, 0, `node ${n}: holdfast-replay`);
@@ -125,14 +128,16 @@ export async function judgeCalls(cluster, n, records) {
             settled.set(command.body.hold, result.body.cost);
         }
     }
-    for (const [hold, { cost }] of served) {
-        found.lost += settled.has(hold) ? 0 : 1;
+    for (const [hold, { cost, receipt }] of served) {
+        const acknowledged = receipt !== undefined || !edgesDied;
+        found.lost += acknowledged && !settled.has(hold) ? 1 : 0;
+        open += acknowledged || settled.has(hold) ? 0 : 1;
         found.differing += settled.has(hold) && cost !== undefined && cost !== settled.get(hold) ? 1 : 0;
     }
     for (const hold of settled.keys()) {
         found.unserved += served.has(hold) ? 0 : 1;
     }
-    return found;
+    return edgesDied ? { ...found, open } : found;
 }
 
 export const canRun = async (command, ...args) => {
