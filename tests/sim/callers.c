@@ -13,7 +13,15 @@
 
 #define USD INT64_C(1000000000)
 
-enum { OPERATOR = 1, TOKEN = 5000, FIRST_KEY = 10000, TIMEOUT_MS = 700, ADMIN = 0, KEYS = 2 };
+enum {
+    OPERATOR = 1,
+    TOKEN = 5000,
+    FIRST_KEY = 10000,
+    TIMEOUT_MS = 700,
+    ADMIN = 0,
+    KEYS = 2,
+    CALM_MS = 6000
+};
 
 static struct proto_hash secret(uint32_t n)
 {
@@ -361,6 +369,8 @@ static void hold_on(struct sim_world *w, struct sim_caller *k)
 static void on_done(struct sim_world *w, struct sim_caller *k, unsigned code)
 {
     unsigned pause = sim_below(&w->random, w->faulty ? 60 : 300);
+    if (!w->faulty && w->now_ms > w->heal_ms + CALM_MS)
+        pause = 8 * pause + 400; /* what is still to come is expiry: it needs time, not calls */
     switch (k->step) {
     case SIM_SETUP:
         if (code == PROTO_OK && k->setup < 8)

@@ -188,9 +188,9 @@ static void watch(const struct campaign *c, const struct timespec *begin)
 /* Large blocks are mapped, not cleared: nodes start all the time and touch little of them. */
 static void tune_memory(void)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
-    (void)mallopt(M_TOP_PAD, 16 << 20);
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 18);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 << 20);
+    (void)mallopt(M_TOP_PAD, 1 << 20);
 }
 
 uint64_t campaign_run(const struct campaign *c)

@@ -53,6 +53,15 @@ static uint64_t write_ms(struct sim_node *n)
     return ms;
 }
 
+static void note_changes(struct sim_node *n, const struct log_entry *e, unsigned count)
+{
+    if (n->change >= e[0].index) /* cut off again; which one is in force then is not known here */
+        n->change = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (e[i].kind == ENTRY_CHANGE)
+            n->change = e[i].index;
+}
+
 static int append(void *ctx, const struct log_entry *entries, unsigned count)
 {
     struct sim_node *n = ctx;
@@ -69,6 +78,7 @@ static int append(void *ctx, const struct log_entry *entries, unsigned count)
         n->first_write = o;
     n->last_write = o;
     note_stamp(n, &entries[0]);
+    note_changes(n, entries, count);
     sim_put(&w->events, sim_mutation == SIM_ack_before_fsync ? w->now_ms : o->done_ms, SIM_DISK,
             n->id, n->life, NULL);
     return 0;
@@ -272,6 +282,12 @@ static int write_checkpoint(void *ctx, const struct state_changes *changes,
         sim_fail(w, "n%d begins a checkpoint while one is being written", n->id);
     if (replica_dies(n))
         return 0;
+    if (sim_mutation == SIM_checkpoint_ahead && m.applied_index < n->last) {
+        m.applied_index++;
+        m.applied_term = n->log[m.applied_index].term;
+        if (m.applied_index <= w->applied)
+            m.chain = w->chain[m.applied_index];
+    }
     if (sim_mutation == SIM_checkpoint_behind && m.applied_index > 2) {
         m.applied_index--;
         m.applied_term = n->log[m.applied_index].term;
@@ -408,12 +424,14 @@ void disk_recover(struct sim_node *n, struct log_recovered *r)
         r->applied_conf = s->meta.conf;
     }
     r->confs = calloc(2, sizeof *r->confs);
+    n->change = s ? s->meta.conf.index : 0;
     CHECK(r->confs);
     for (uint64_t i = 1; i <= n->last; i++) {
         CHECK(term_runs_append(&r->runs, i, n->log[i].term) == 0);
         if (n->log[i].kind != ENTRY_CHANGE)
             continue;
         struct log_conf *c = &r->confs[r->n_confs++];
+        n->change = i;
         c->index = i;
         c->len = n->log[i].len;
         memcpy(c->data, n->log[i].data, c->len);

@@ -6,6 +6,7 @@
 #include "tests/sim/world.h"
 
 #include "ledger/core/machine.h"
+#include "ledger/raft/pump_state.h"
 
 enum sim_mutation sim_mutation;
 int64_t sim_wall_us = INT64_MIN;
@@ -119,10 +120,30 @@ WRAP(int, core_machine_apply, struct core_machine *m, uint64_t index, uint64_t t
 WRAP(void, reads_add, struct reads *r, struct serve_request *request)
 {
     struct node *n = (struct node *)(void *)((char *)r - offsetof(struct node, reads));
-    if (sim_mutation == SIM_leader_read)
+    if (sim_mutation == SIM_leader_read) {
         node_answer_query(n, request);
-    else
-        __real_reads_add(r, request);
+        return;
+    }
+    __real_reads_add(r, request);
+    if (sim_mutation == SIM_read_rides_early && n->intake.flights > 0) {
+        const struct intake_flight *last =
+            &n->intake.flight[(n->intake.flight_first + n->intake.flights - 1) % INTAKE_FLIGHTS];
+        reads_ride(r, last->index, last->term);
+    }
+}
+
+WRAP(struct serve_request *, reads_take, struct reads *r, uint64_t index, uint64_t term)
+{
+    if (sim_mutation == SIM_read_loses_term && r->riding.first)
+        term = r->riding.first->read_term;
+    return __real_reads_take(r, index, term);
+}
+
+WRAP(raft_index, raft_commit_index, const struct raft *r)
+{
+    return sim_mutation == SIM_commit_alone && r->state == RAFT_LEADER
+               ? r->last_stored
+               : __real_raft_commit_index(r);
 }
 
 WRAP(void, intake_drop_all, struct intake *in, enum proto_reply_status waiting)

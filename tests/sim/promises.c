@@ -4,8 +4,65 @@
  */
 #include "tests/sim/world.h"
 
+#include "tests/sim/engine.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
+
+/* ---- inside the engines ---- */
+
+static uint64_t term_at(const void *log, uint64_t index)
+{
+    return ((const struct sim_entry *)log)[index].term;
+}
+
+/* What is on disk and no write under way begins at or before it. */
+static uint64_t safe(const struct sim_node *n)
+{
+    uint64_t last = n->last;
+    for (const struct sim_write *o = n->first_write; o; o = o->next)
+        if (o->entries[0].index <= last)
+            last = o->entries[0].index - 1;
+    return last;
+}
+
+static struct engine_view *view(const struct sim_world *w)
+{
+    static struct engine_view v;
+    v.n = (unsigned)w->n;
+    for (int i = 1; i <= w->n; i++) {
+        const struct sim_node *n = &w->node[i];
+        bool lives = n->up && !n->dying && !n->node->failed;
+        v.node[i] = (struct engine_node){.pump = lives ? n->node->pump : NULL,
+                                         .disk_term = n->term,
+                                         .disk_vote = n->vote,
+                                         .safe = safe(n),
+                                         .change = n->change,
+                                         .log = n->log,
+                                         .term_at = term_at};
+    }
+    return &v;
+}
+
+void promises_send(struct sim_node *n, const void *head, size_t head_len, const void *body,
+                   size_t body_len)
+{
+    struct engine_view *v;
+    if (n->w->failed || n->dying)
+        return;
+    v = view(n->w);
+    if (!engine_may_send(v, (unsigned)n->id, head, head_len, body, body_len))
+        sim_fail(n->w, "%s", v->why);
+}
+
+static void check_engines(struct sim_world *w)
+{
+    struct engine_view *v = view(w);
+    if (!w->failed && !engine_holds(v))
+        sim_fail(w, "%s", v->why);
+}
+
+/* ---- outside ---- */
 
 static void check_leader(struct sim_node *n)
 {
@@ -119,6 +176,7 @@ void promises_check(struct sim_node *n)
     check_commit(n);
     check_applied(n);
     check_stamp(n);
+    check_engines(n->w);
 }
 
 void promises_logs(struct sim_world *w)

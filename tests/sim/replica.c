@@ -4,6 +4,8 @@
  */
 #include "tests/sim/world.h"
 
+#include "tests/sim/engine.h"
+
 #include "proto/base/check.h"
 
 #include <errno.h>
@@ -43,10 +45,15 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     struct sim_world *w = n->w;
     w->counters.messages++;
     CHECK(peer >= 1 && peer <= (uint64_t)w->n);
+    promises_send(n, head, head_len, body, body_len);
+    if (w->trace)
+        sim_say(w, "    n%d to n%d: %s", n->id, (int)peer,
+                engine_message_text(head, head_len, body, body_len));
     if (replica_dies(n) || w->cut[n->id][peer] || sim_often(w, w->rate.lose))
         return;
     struct sim_message *m = sim_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
+    m->order = ++w->sent_order;
     m->len = head_len + body_len;
     memcpy(m->bytes, head, head_len);
     memcpy(m->bytes + head_len, body, body_len);
@@ -108,6 +115,8 @@ static unsigned guards_off(void)
         return PUMP_GUARD_PRE_VOTE;
     case SIM_guard_commit_max:
         return PUMP_GUARD_COMMIT_MAX;
+    case SIM_guard_persisted:
+        return PUMP_GUARD_PERSISTED;
     default:
         return 0;
     }
@@ -243,6 +252,7 @@ void replica_start(struct sim_node *n)
     n->page = NULL;
     n->page_cap = 0;
     n->applied = n->committed = start.state->applied_index;
+    memset(n->newest, 0, sizeof n->newest);
     disk_recover(n, &log);
     enter(n);
     int rv = node_open(n->node, &n->config, &io, &start);
@@ -297,15 +307,30 @@ static void on_state(struct sim_node *n, bool done)
     node_on_checkpoint(n->node, replica_now(n), index);
 }
 
+static void on_message(struct sim_node *n, const struct sim_message *m)
+{
+    struct pump_stats before, now;
+    if (n->w->cut[m->from][n->id])
+        return;
+    pump_stats(n->node->pump, &before);
+    node_on_message(n->node, replica_now(n), m->bytes, m->len);
+    pump_stats(n->node->pump, &now);
+    if (now.bad_messages > before.bad_messages || now.foreign_messages > before.foreign_messages)
+        sim_fail(n->w, "n%d cannot take a message of n%d", n->id, m->from);
+    if (now.received == before.received)
+        return;
+    if (m->order <= n->newest[m->from])
+        sim_fail(n->w, "OVERTAKEN: n%d takes an old message of n%d", n->id, m->from);
+    n->newest[m->from] = m->order;
+}
+
 static void handle(struct sim_node *n, const struct sim_event *e)
 {
     struct sim_world *w = n->w;
     uint64_t first, last;
-    const struct sim_message *m = e->data;
     switch (e->kind) {
     case SIM_MESSAGE:
-        if (!w->cut[m->from][n->id])
-            node_on_message(n->node, replica_now(n), m->bytes, m->len);
+        on_message(n, e->data);
         break;
     case SIM_DISK:
         if (n->first_write && (n->full_until_ms > w->now_ms || sim_rarely(w, w->rate.fail)))

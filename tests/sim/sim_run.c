@@ -293,7 +293,7 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
         .heartbeat_ms = 100,
         .cache_records = sim_permille(&w->random, 500) ? 64 : 100000,
         .checkpoint_ms = 50 + sim_below(&w->random, 1500),
-        .checkpoint_records = sim_permille(&w->random, 300) ? 20 : 65536,
+        .checkpoint_records = sim_permille(&w->random, 150) ? 20 : 65536,
         .clock_bound_ms = sim_mutation == SIM_no_clock_guard ? 2000000000 : SIM_CLOCK_BOUND_MS};
     n->config.self = &n->config.cluster.nodes[id - 1];
 }

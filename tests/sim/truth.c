@@ -319,6 +319,8 @@ static void check_read(struct sim_node *n, const struct sim_rpc *rpc,
     if (head->applied > w->applied || !proto_answer_get(bytes.p, bytes.n, &a, NULL))
         sim_fail(w, "n%d answers a query with nonsense", n->id);
     w->counters.reads++;
+    if (head->applied > w->acked) /* whoever asks from now on must see as much */
+        w->acked = head->applied;
     while (!w->failed && a.n > 0 && proto_answer_row(&a, &row)) {
         struct proto_reader r = proto_reader_over(row.p, row.n);
         if (!proto_org_row_get(&r, &v))

@@ -46,9 +46,14 @@ enum sim_mutation {
     X(forget_vote, 2000, "the vote is not written with the term")                                  \
     X(forget_term, 100, "term and vote are not written")                                           \
     X(lose_truncation, 1000, "a log write does not drop what stood there before")                  \
-    X(guard_order, 0, "pump guard 2 off: overtaken and repeated messages are taken")               \
+    X(guard_order, 10, "pump guard 2 off: overtaken and repeated messages are taken")              \
     X(guard_pre_vote, 0, "pump guard 3 off: a pre-vote's rejection hides the higher term")         \
     X(guard_commit_max, 0, "pump guard 4 off: the commit index may go back")                       \
+    X(guard_persisted, 1000, "pump guard 6 off: writes that will be overwritten are reported")     \
+    X(commit_alone, 10, "a leader takes its own copy for a majority")                              \
+    X(read_rides_early, 5000, "a query rides on an entry that was proposed before it came")        \
+    X(read_loses_term, 2000, "a query is answered although another leader's entry stands there")   \
+    X(checkpoint_ahead, 50, "a checkpoint names an index ahead of its records")                    \
     X(no_clock_guard, 300, "a leader's clock is never compared")                                   \
     X(expire_by_local_clock, 10, "holds expire by the node's own clock")                           \
     X(clock_goes_back, 300, "replicated time is the stamp, not the highest so far")                \
@@ -128,8 +133,10 @@ struct sim_node {
     struct serve_request *replied_to[1024];
     struct net_frame *reply[1024]; /* of the event being handled */
     unsigned replies;
-    int64_t stamp_us;            /* of an entry that it proposed in this event; 0: none */
-    uint64_t applied, committed; /* checked so far, in this life */
+    int64_t stamp_us;               /* of an entry that it proposed in this event; 0: none */
+    uint64_t applied, committed;    /* checked so far, in this life */
+    uint64_t change;                /* newest configuration in the log, as handed to the disk */
+    uint64_t newest[SIM_NODES + 1]; /* message taken from each, in this life: its order */
     uint64_t timer_ms;
     uint64_t paused_until_ms;
     /* clocks */
@@ -143,6 +150,7 @@ struct sim_node {
 
 struct sim_message {
     int from;
+    uint64_t order; /* over all messages of the run */
     size_t len;
     uint8_t bytes[];
 };
@@ -225,6 +233,7 @@ struct sim_world {
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
+    uint64_t sent_order;
     bool over;              /* nodes that go down now did not crash */
     bool faulty;            /* until the heal */
     bool harsh;             /* a run for consensus rather than for money */
@@ -302,9 +311,10 @@ void callers_reply(struct sim_world *w, struct sim_rpc *rpc);
 
 /* ---- promises.c, truth.c ---- */
 void promises_check(struct sim_node *n); /* after every event */
+void promises_send(struct sim_node *n, const void *head, size_t head_len, const void *body,
+                   size_t body_len);
 void promises_logs(struct sim_world *w);
 void promises_liveness(struct sim_world *w);
-void promises_clock(struct sim_node *n);
 void truth_open(struct sim_world *w);
 void truth_close(struct sim_world *w);
 /* Entry `index` is applied on n, whose disk must hold it. */
