@@ -112,6 +112,24 @@ static int read_limits(struct base_conf *f, struct node_config *c, char error[BA
     return 0;
 }
 
+static int read_retention(struct base_conf *f, struct node_config *c, char error[BASE_CONF_ERROR])
+{
+    int64_t mb, hours;
+    int rv;
+    if ((rv = base_conf_path_of(f, "log", "archive", false, &c->archive, error)) != 0 ||
+        (rv = read_number(f, "log", "keep_mb", 0, INT64_C(1) << 40, 0, &mb, error)) != 0 ||
+        (rv = read_number(f, "log", "keep_hours", 0, 1000000, 0, &hours, error)) != 0 ||
+        (rv = base_conf_bool(f, "log", "trim_unarchived", &c->trim_unarchived, error)) != 0)
+        return rv;
+    c->keep_bytes = (uint64_t)mb << 20;
+    c->keep_s = (uint64_t)hours * 3600;
+    if ((c->keep_bytes > 0 || c->keep_s > 0) && !c->archive && !c->trim_unarchived)
+        return base_conf_fail(
+            f, "log", c->keep_bytes > 0 ? "keep_mb" : "keep_hours", error,
+            "nothing is trimmed without archive = DIR (or trim_unarchived = true)");
+    return 0;
+}
+
 int node_config_load(struct node_config *out, const char *path, char error[BASE_CONF_ERROR])
 {
     struct base_conf *f;
@@ -125,6 +143,8 @@ int node_config_load(struct node_config *out, const char *path, char error[BASE_
     if (rv == 0)
         rv = read_limits(f, out, error);
     if (rv == 0)
+        rv = read_retention(f, out, error);
+    if (rv == 0)
         rv = base_conf_done(f, error);
     base_conf_free(f);
     return rv;
@@ -132,7 +152,8 @@ int node_config_load(struct node_config *out, const char *path, char error[BASE_
 
 void node_config_close(struct node_config *c)
 {
-    char **const texts[] = {&c->data, &c->peer_ca, &c->peer_cert, &c->client_ca, &c->client_cert};
+    char **const texts[] = {&c->data,      &c->peer_ca,     &c->peer_cert,
+                            &c->client_ca, &c->client_cert, &c->archive};
     for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         free(*texts[i]);
         *texts[i] = NULL;

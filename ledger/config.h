@@ -14,6 +14,10 @@
  *             checkpoint_records = 65536 changed records that bring one early
  *             clock_bound_ms = 500       a leader further from the median of clocks hands over
  *             segment_mb = 1024          size of a log segment
+ *   [log]     archive = DIR              sealed segments are copied there, compressed
+ *             keep_mb, keep_hours = 0    a sealed segment is trimmed when the log is larger, or it
+ *                                        is older; 0: no such rule
+ *             trim_unarchived = false    trim without an archive
  *             disk_free_mb = 512         with less free where the data lie nothing new is taken,
  *             disk_free_percent = 1      or with less than this share: the larger of both counts
  */
@@ -37,6 +41,9 @@ struct node_config {
     uint64_t checkpoint_records;
     unsigned clock_bound_ms;
     uint64_t segment_bytes;
+    char *archive;               /* NULL: the log is not archived */
+    uint64_t keep_bytes, keep_s; /* 0: no such rule */
+    bool trim_unarchived;
     uint64_t disk_free_bytes;
     unsigned disk_free_percent;
 };

@@ -25,6 +25,11 @@ static void on_event(struct node_host *h, const struct inbox_event *e)
         break;
     case INBOX_CHECKPOINT:
         node_on_checkpoint(n, now, e->a);
+        if (h->archiver)
+            archive_thread_applied(h->archiver, e->a);
+        break;
+    case INBOX_WANTED:
+        node_on_wanted(n, now, e->a);
         break;
     case INBOX_STOP:
         node_on_stop(n, now);

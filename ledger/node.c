@@ -145,12 +145,63 @@ static int open_state(struct node_host *h, struct state_meta *meta)
     return 0;
 }
 
+/* ---- archive and retention ---- */
+
+static void on_trimmed(void *ctx, uint64_t first, const char *why)
+{
+    (void)ctx;
+    if (why)
+        base_log(BASE_LOG_WARN, "the log could not be trimmed", BASE_S("cause", why), NULL);
+    else
+        base_log(BASE_LOG_INFO, "log trimmed", BASE_I("first", first), NULL);
+}
+
+static void on_wanted(void *ctx, uint64_t first)
+{
+    struct node_host *h = ctx;
+    (void)inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_WANTED, .a = first});
+}
+
+static void on_archived(void *ctx, uint64_t first, uint64_t last)
+{
+    (void)ctx;
+    base_log(BASE_LOG_INFO, "log archived", BASE_I("first", first), BASE_I("last", last), NULL);
+}
+
+static void on_archive_failed(void *ctx, const char *why)
+{
+    (void)ctx;
+    base_log(BASE_LOG_ERROR, "the log cannot be archived", BASE_S("cause", why), NULL);
+}
+
+static int open_archiver(struct node_host *h)
+{
+    const struct node_config *c = h->node.config;
+    const struct archive_thread_config config = {
+        .archive = c->archive,
+        .owner = {c->cluster.uuid, c->cluster.group},
+        .keep_bytes = c->keep_bytes,
+        .keep_s = c->keep_s,
+        .trim_unarchived = c->trim_unarchived,
+        .ctx = h,
+        .on_wanted = on_wanted,
+        .on_archived = on_archived,
+        .on_failed = on_archive_failed,
+    };
+    if (!c->archive && !c->trim_unarchived)
+        return 0;
+    if (archive_thread_start(&h->archiver, h->dir.log, &config) != 0)
+        return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
+    archive_thread_applied(h->archiver, h->node.checkpoint.index);
+    return 0;
+}
+
 /* ---- threads, consensus, ports ---- */
 
 static int open_threads(struct node_host *h)
 {
     const struct log_thread_calls log = {
-        .ctx = h, .on_persisted = on_persisted, .on_fatal = on_fatal};
+        .ctx = h, .on_persisted = on_persisted, .on_fatal = on_fatal, .on_trimmed = on_trimmed};
     const struct checkpoint_thread_calls checkpoints = {
         .ctx = h, .on_done = on_checkpoint_done, .on_fatal = on_fatal};
     if (log_thread_start(&h->log, h->dir.log, &log) != 0 ||
@@ -236,6 +287,8 @@ static int start_node(struct node_host *h, const struct log_recovered *recovered
     if (rv == 0)
         rv = open_threads(h);
     if (rv == 0)
+        rv = open_archiver(h);
+    if (rv == 0)
         rv = open_peers(h);
     if (rv == 0)
         rv = node_start(&h->node, node_clock_now(), &start);
@@ -276,6 +329,7 @@ static void close_node(struct node_host *h)
     net_thread_stop(h->net);
     serve_port_free(h->port);
     peers_free(h->peers);
+    archive_thread_stop(h->archiver);
     if (h->log)
         log_thread_stop(h->log);
     if (h->checkpointer)

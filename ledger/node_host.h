@@ -9,6 +9,7 @@
 #include "ledger/node_state.h"
 #include "ledger/raft/peers.h"
 #include "ledger/serve/port.h"
+#include "ledger/store/archive_thread.h"
 #include "ledger/store/checkpoint_thread.h"
 #include "ledger/store/data_dir.h"
 #include "ledger/store/log_thread.h"
@@ -22,6 +23,7 @@ struct node_host {
     struct log_page page; /* of read_entries */
     struct log_thread *log;
     struct checkpoint_thread *checkpointer;
+    struct archive_thread *archiver; /* NULL: nothing to archive or trim */
     struct net_thread *net;
     struct peers *peers;
     struct serve_port *port;

@@ -79,6 +79,12 @@ static void reply(void *ctx, struct serve_request *r, struct net_frame *f)
     serve_port_answer(r, f);
 }
 
+static void trim(void *ctx, uint64_t first)
+{
+    struct node_host *h = ctx;
+    log_thread_trim(h->log, first);
+}
+
 static void random_bytes(void *ctx, void *p, size_t n)
 {
     (void)ctx;
@@ -115,6 +121,7 @@ struct node_io node_host_io(struct node_host *h)
                             .scan = scan,
                             .refresh = refresh,
                             .reply = reply,
+                            .trim = trim,
                             .random = random_bytes,
                             .room = room,
                             .mark = mark};

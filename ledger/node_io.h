@@ -40,6 +40,8 @@ struct node_io {
     void (*reply)(void *ctx, struct serve_request *r, struct net_frame *reply);
     /* Unpredictable bytes. */
     void (*random)(void *ctx, void *p, size_t n);
+    /* Whole segments of the log that end before `first` may be unlinked, by and by. May be NULL. */
+    void (*trim)(void *ctx, uint64_t first);
     /* Of the data directory's file system; 0, or what is known stays. May be NULL. */
     int (*room)(void *ctx, uint64_t *free_bytes, uint64_t *total_bytes);
     /* Durably: this directory is not to be served again until an operator acts. May be NULL. */

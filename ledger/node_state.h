@@ -26,10 +26,11 @@ enum {
     NODE_REDIAL_MS = 2000,      /* the connections to our peers are looked at */
     NODE_SILENT_MS = 2000,      /* nothing taken from it for so long */
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
-    NODE_STOP_MS = 1000,        /* for handing leadership over at a stop */
-    NODE_BUSY_RETRY_MS = 20,    /* told to callers when the intake is full */
-    NODE_WAIT_MAX_MS = 1000,    /* the loop wakes up at least this often */
-    NODE_NOTE_MS = 200,         /* while states differ, all are told this often */
+    NODE_LAG_MS = 60000,     /* a peer heard of within it is waited for before the log is trimmed */
+    NODE_STOP_MS = 1000,     /* for handing leadership over at a stop */
+    NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
+    NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
+    NODE_NOTE_MS = 200,      /* while states differ, all are told this often */
     DIFFERENCE_MAX = 256,
     DIVERGED_TEXT_MAX = 320,
 };
@@ -106,6 +107,8 @@ void node_on_gone(struct node *n, struct pump_now now, uint64_t peer);
 void node_on_persisted(struct node *n, struct pump_now now, uint64_t first, uint64_t last);
 void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index);
 void node_on_request(struct node *n, struct pump_now now, struct serve_request *r);
+/* Retention wants the log from `first` on (trim.c). */
+void node_on_wanted(struct node *n, struct pump_now now, uint64_t first);
 void node_on_stop(struct node *n, struct pump_now now);
 void node_timers(struct node *n, struct pump_now now);
 /* Everything that may become an entry now (propose.c). */

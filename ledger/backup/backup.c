@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/backup/backup.h"
 
-#include "ledger/store/data_dir.h"
 #include "ledger/store/env.h"
+#include "ledger/store/state_store.h"
 #include "proto/hash.h"
 
 #include <errno.h>
@@ -242,14 +242,16 @@ int backup_take(const char *data, const char *to, const struct node_identity *wa
     if (n > sizeof k.to - 16 || strlen(data) > sizeof k.to - 16)
         return store_why_set(why, -ENAMETOOLONG, "path too long: %s", to);
     (void)snprintf(k.to, sizeof k.to, "%.*s.partial", (int)n, to);
-    int rv = data_dir_hold(data, &hold, why); /* or the log might be trimmed meanwhile */
+    char log[PATH_MAX];
+    (void)snprintf(log, sizeof log, "%s/log", data);
+    int rv = log_store_hold(log, &hold, why); /* or it might be trimmed meanwhile */
     if (rv == 0)
         rv = open_node(&k, want, why);
     if (rv == 0)
         rv = take(&k, to, why);
     log_store_close(k.log);
     state_store_close(k.state);
-    data_dir_unhold(hold);
+    log_store_unhold(hold);
     if (rv == 0)
         *out = k.m;
     return rv;

@@ -347,6 +347,15 @@ int pump_transfer(struct pump *p, struct pump_now now, uint64_t peer)
     return pump_leave(p, rv);
 }
 
+/* Entries that the engine keeps in front of a marker at `at`. */
+static unsigned trailing_of(const struct pump *p, uint64_t at)
+{
+    uint64_t n = MARKER_TRAILING;
+    if (p->keep > 0 && at + 1 - p->keep < n)
+        n = at + 1 - p->keep;
+    return (unsigned)n;
+}
+
 static int mark(struct pump *p, uint64_t at)
 {
     uint64_t term = term_runs_of(&p->runs, at);
@@ -358,13 +367,24 @@ static int mark(struct pump *p, uint64_t at)
     event.snapshot.metadata.index = at;
     event.snapshot.metadata.term = term;
     event.snapshot.metadata.configuration_index = p->applied_conf.index;
-    event.snapshot.trailing = MARKER_TRAILING;
+    event.snapshot.trailing = trailing_of(p, at);
     int rv = pump_decode_conf(p, p->applied_conf.data, p->applied_conf.len,
                               &event.snapshot.metadata.configuration);
     if (rv)
         return rv;
     p->marker = at;
-    return pump_step(p, &event, NULL, NULL, NULL);
+    rv = pump_step(p, &event, NULL, NULL, NULL);
+    if (p->raft.trail.offset + 1 > p->first)
+        p->first = p->raft.trail.offset + 1;
+    return rv;
+}
+
+void pump_keep(struct pump *p, uint64_t first)
+{
+    if (first > p->marker)
+        first = p->marker;
+    if (first > p->keep)
+        p->keep = first;
 }
 
 int pump_marker(struct pump *p, struct pump_now now, uint64_t applied_index)

@@ -140,6 +140,12 @@ __attribute__((warn_unused_result)) int pump_note(struct pump *p, struct pump_no
 __attribute__((warn_unused_result)) int pump_marker(struct pump *p, struct pump_now now,
                                                     uint64_t applied_index);
 
+/* What is before `first` will not be needed from the log any more: from the next marker on the
+ * engine's trail begins there at the earliest, and followers further behind have to be seeded.
+ * Never goes back. The log may be trimmed up to pump_first. */
+void pump_keep(struct pump *p, uint64_t first);
+uint64_t pump_first(const struct pump *p); /* the engine never asks for what is before it */
+
 enum pump_role pump_role(const struct pump *p);
 uint64_t pump_term(const struct pump *p);
 uint64_t pump_leader(const struct pump *p); /* 0: unknown */

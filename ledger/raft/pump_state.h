@@ -54,6 +54,7 @@ struct pump {
     struct tail tail;
     struct appends appends;
     uint64_t first; /* the engine's trail begins here; all before is applied */
+    uint64_t keep;  /* where it may begin from the next marker on; 0: nothing was said */
     uint64_t commit, applied, applied_term, marker;
     struct log_conf applied_conf;
     uint64_t last_change; /* index of the newest configuration in the log */

@@ -30,6 +30,11 @@ uint64_t pump_commit_index(const struct pump *p)
     return p->commit;
 }
 
+uint64_t pump_first(const struct pump *p)
+{
+    return p->first;
+}
+
 uint64_t pump_last_index(const struct pump *p)
 {
     return p->runs.last;

@@ -133,44 +133,6 @@ int data_dir_create(const char *dir, const struct node_identity *id, const void 
     return data_dir_end(dir, fd, id, &vote, rv, why);
 }
 
-/* ---- holding the log ---- */
-
-int data_dir_hold(const char *dir, int *fd, struct store_why *why)
-{
-    char path[PATH_MAX];
-    *fd = open(join(dir, "TRIM", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return errno == EACCES || errno == EROFS
-                   ? 0
-                   : store_why_set(why, -errno, "open %s: %s", path, strerror(errno));
-    if (flock(*fd, LOCK_SH) == 0)
-        return 0;
-    int rv = store_why_set(why, -errno, "lock %s: %s", path, strerror(errno));
-    (void)close(*fd);
-    *fd = -1;
-    return rv;
-}
-
-void data_dir_unhold(int fd)
-{
-    if (fd >= 0)
-        (void)close(fd);
-}
-
-int data_dir_trim_begin(const char *dir, int *fd)
-{
-    char path[PATH_MAX];
-    *fd = open(join(dir, "TRIM", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return -errno;
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-        return 0;
-    int rv = errno == EWOULDBLOCK ? -EBUSY : -errno;
-    (void)close(*fd);
-    *fd = -1;
-    return rv;
-}
-
 /* ---- probe ---- */
 
 static int probe_log(const char *dir, struct store_why *why)

@@ -40,14 +40,6 @@ __attribute__((warn_unused_result)) int data_dir_end(const char *dir, int lock_f
                                                      const struct node_identity *id,
                                                      const struct node_vote *vote, int rv,
                                                      struct store_why *why);
-/* While it is held, the node, running or not, trims nothing from its log. Any process; *fd is -1
- * where we may not write (a copy), and nothing is held. */
-__attribute__((warn_unused_result)) int data_dir_hold(const char *dir, int *fd,
-                                                      struct store_why *why);
-void data_dir_unhold(int fd);
-/* For the one who trims: 0, or -EBUSY while somebody holds the log. */
-__attribute__((warn_unused_result)) int data_dir_trim_begin(const char *dir, int *fd);
-
 /* -EBUSY: another process has it. -ENOENT: not a node's directory (create it first). -EXDEV:
  * another cluster or node. -ENOTSUP: written by a newer version. -EUCLEAN: damaged or incomplete.
  */

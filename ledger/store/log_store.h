@@ -99,8 +99,15 @@ __attribute__((warn_unused_result)) int log_store_confs(struct log_store *s, str
 __attribute__((warn_unused_result)) int log_store_refresh(struct log_store *s,
                                                           struct store_why *why);
 
-/* Unlink whole segments that end before `index` (archived ones). Writer thread. */
+/* Unlink whole segments that end before `index` (archived ones). Writer thread. -EBUSY: somebody
+ * holds the log; nothing was done. */
 __attribute__((warn_unused_result)) int log_store_trim(struct log_store *s, uint64_t index,
                                                        struct store_why *why);
+
+/* While it is held, nothing is trimmed. Any process; dir: the log's. *fd is -1 where we may not
+ * write (a copy): then nothing is held. */
+__attribute__((warn_unused_result)) int log_store_hold(const char *dir, int *fd,
+                                                       struct store_why *why);
+void log_store_unhold(int fd);
 
 #endif

@@ -15,6 +15,7 @@ struct log_thread {
     pthread_cond_t wake;
     struct log_append queue[LOG_THREAD_QUEUE_MAX]; /* guarded by the mutex, like all below */
     unsigned n;
+    uint64_t trim; /* up to here; 0: nothing to trim */
     bool stopping, failed;
     struct log_thread_stats stats;
     struct log_append taken[LOG_THREAD_QUEUE_MAX]; /* the thread's own */
@@ -27,17 +28,29 @@ static uint64_t nanos(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Everything that waits, or 0 when it is time to end. */
-static unsigned take(struct log_thread *t)
+/* Everything that waits. 0 with *trim 0: it is time to end. */
+static unsigned take(struct log_thread *t, uint64_t *trim)
 {
     pthread_mutex_lock(&t->mutex);
-    while (t->n == 0 && !t->stopping)
+    while (t->n == 0 && t->trim == 0 && !t->stopping)
         pthread_cond_wait(&t->wake, &t->mutex);
     unsigned n = t->n;
     memcpy(t->taken, t->queue, n * sizeof *t->queue);
     t->n = 0;
+    *trim = t->stopping ? 0 : t->trim;
+    t->trim = 0;
     pthread_mutex_unlock(&t->mutex);
     return n;
+}
+
+static void trim_to(struct log_thread *t, uint64_t first)
+{
+    struct store_why why = {{0}};
+    uint64_t before = log_store_first(t->store);
+    int rv = log_store_trim(t->store, first, &why);
+    uint64_t now = log_store_first(t->store);
+    if (t->calls.on_trimmed && (now != before || (rv && rv != -EBUSY)))
+        t->calls.on_trimmed(t->calls.ctx, now, rv ? why.text : NULL);
 }
 
 static void count(struct log_thread *t, unsigned n, uint64_t spent)
@@ -58,7 +71,12 @@ static void *run(void *arg)
 {
     struct log_thread *t = arg;
     unsigned n;
-    while ((n = take(t)) > 0) {
+    uint64_t trim;
+    while ((n = take(t, &trim)) > 0 || trim > 0) {
+        if (trim > 0)
+            trim_to(t, trim);
+        if (n == 0)
+            continue;
         struct store_why why;
         uint64_t before = nanos();
         int rv = log_store_append(t->store, t->taken, n, &why);
@@ -111,6 +129,14 @@ int log_thread_append(struct log_thread *t, const struct log_entry *entries, uns
     }
     pthread_mutex_unlock(&t->mutex);
     return rv;
+}
+
+void log_thread_trim(struct log_thread *t, uint64_t first)
+{
+    pthread_mutex_lock(&t->mutex);
+    t->trim = first;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
 }
 
 void log_thread_stop(struct log_thread *t)

@@ -21,15 +21,20 @@ struct log_thread_calls {
     void *ctx;
     void (*on_persisted)(void *ctx, uint64_t first, uint64_t last);
     void (*on_fatal)(void *ctx, const char *why);
+    /* The log begins at `first` now; why: it could not be (or not all of it). May be NULL. */
+    void (*on_trimmed)(void *ctx, uint64_t first, const char *why);
 };
 
 __attribute__((warn_unused_result)) int log_thread_start(struct log_thread **out,
                                                          struct log_store *store,
                                                          const struct log_thread_calls *calls);
-/* 0 (after a failure it is taken and forgotten: on_fatal has the reason); -ENOBUFS when the queue is
- * full (nothing was taken). Any thread, one at a time. */
+/* 0 (after a failure it is taken and forgotten: on_fatal has the reason); -ENOBUFS when the queue
+ * is full (nothing was taken). Any thread, one at a time. */
 __attribute__((warn_unused_result)) int
 log_thread_append(struct log_thread *t, const struct log_entry *entries, unsigned n);
+/* Segments that end before `first` are unlinked, by the log thread; a failure is told to on_trimmed
+ * and changes nothing. Any thread. */
+void log_thread_trim(struct log_thread *t, uint64_t first);
 void log_thread_stop(struct log_thread *t); /* writes what is queued, joins, frees */
 
 struct log_thread_stats {

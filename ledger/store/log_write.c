@@ -9,9 +9,13 @@
 #include "proto/base/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 /* The writer's transaction on the newest segment, and the appends that are in it. */
 struct writing {
@@ -257,7 +261,40 @@ int log_store_append(struct log_store *s, const struct log_append *appends, unsi
     return commit(&w, why);
 }
 
-int log_store_trim(struct log_store *s, uint64_t index, struct store_why *why)
+/* ---- trimming ---- */
+
+static int open_hold(const char *dir)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/HOLD", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
+int log_store_hold(const char *dir, int *fd, struct store_why *why)
+{
+    int rv = open_hold(dir);
+    *fd = -1;
+    if (rv == -EACCES || rv == -EROFS)
+        return 0;
+    if (rv < 0)
+        return store_why_set(why, rv, "%s/HOLD: %s", dir, strerror(-rv));
+    *fd = rv;
+    if (flock(*fd, LOCK_SH) == 0)
+        return 0;
+    rv = store_why_set(why, -errno, "lock %s/HOLD: %s", dir, strerror(errno));
+    (void)close(*fd);
+    *fd = -1;
+    return rv;
+}
+
+void log_store_unhold(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static int trim(struct log_store *s, uint64_t index, struct store_why *why)
 {
     while (s->n > 1 && s->segment[0]->last < index) {
         int rv = segment_unlink(s, s->segment[0]->first, why);
@@ -270,4 +307,20 @@ int log_store_trim(struct log_store *s, uint64_t index, struct store_why *why)
         term_runs_trim(&s->work, s->segment[0]->first);
     }
     return 0;
+}
+
+int log_store_trim(struct log_store *s, uint64_t index, struct store_why *why)
+{
+    CHECK(s->mode == LOG_STORE_WRITE);
+    int fd = open_hold(s->dir);
+    if (fd < 0)
+        return store_why_set(why, fd, "%s/HOLD: %s", s->dir, strerror(-fd));
+    int rv = 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        rv = store_why_set(why, errno == EWOULDBLOCK ? -EBUSY : -errno,
+                           "%s is being read: nothing is trimmed now", s->dir);
+    if (rv == 0)
+        rv = trim(s, index, why);
+    (void)close(fd);
+    return rv;
 }

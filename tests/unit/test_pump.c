@@ -32,6 +32,7 @@ struct host {
     unsigned n_out, n_writes; /* n_writes: not told yet */
     uint64_t cut_off;         /* what it sends to this node is lost */
     bool vote_fails;
+    uint64_t seed_needed; /* the node it was said of last */
 };
 
 static struct host host[NODES + 1];
@@ -97,7 +98,7 @@ static void on_role(void *ctx, enum pump_role role, uint64_t term, uint64_t lead
 
 static void on_seed_needed(void *ctx, uint64_t peer)
 {
-    (void)ctx, (void)peer;
+    ((struct host *)ctx)->seed_needed = peer;
 }
 
 static void start(unsigned nodes, unsigned disable_guards)
@@ -517,6 +518,42 @@ static void F43_throughput_of_small_entries(void **state)
     stop(3);
 }
 
+/* What is trimmed is never asked for (read_entries would fail the test), and who needs it is told
+ * to be seeded. */
+static void F45_the_trail_follows_what_is_kept(void **state)
+{
+    (void)state;
+    start(3, 0);
+    elect(1, 3);
+    host[1].cut_off = 3; /* it stays behind */
+    for (int i = 0; i < 40; i++)
+        submit(&host[1], "abc", 3);
+    settle(3);
+    struct pump *p = host[1].pump;
+    assert_int_equal(pump_marker(p, now, 20), 0);
+    assert_int_equal(pump_first(p), 1);
+    pump_keep(p, 30); /* no further than the marker */
+    assert_int_equal(pump_marker(p, now, 35), 0);
+    assert_int_equal(pump_first(p), 20);
+    pump_keep(p, 30);
+    pump_keep(p, 10); /* it never goes back */
+    assert_int_equal(pump_marker(p, now, 41), 0);
+    assert_int_equal(pump_first(p), 30);
+    host[1].cut_off = 0;
+    for (int i = 0; i < 20; i++) {
+        now.mono_ms += 100;
+        assert_int_equal(pump_tick(p, now), 0);
+        settle(3);
+    }
+    assert_int_equal(host[1].seed_needed, 3);
+    assert_true(host[3].applied < 30);
+    submit(&host[1], "abc", 3); /* the others go on */
+    settle(3);
+    assert_int_equal(host[1].applied, pump_last_index(p));
+    assert_int_equal(pump_role(p), PUMP_LEADER);
+    stop(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +568,7 @@ int main(void)
         cmocka_unit_test(F43_guard_8_entries_before_the_trail_are_left_out),
         cmocka_unit_test(F43_guard_5_configurations_come_first_and_their_loss_restarts),
         cmocka_unit_test(F43_writes_in_hand_are_bounded),
+        cmocka_unit_test(F45_the_trail_follows_what_is_kept),
         cmocka_unit_test(F43_a_vote_that_cannot_be_saved_is_final_and_never_sent),
         cmocka_unit_test(F43_throughput_of_small_entries),
     };
