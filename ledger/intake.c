@@ -29,6 +29,7 @@ void intake_close(struct intake *in)
         free(in->flight[i].commands);
     free(in->filling.commands);
     free(in->payload);
+    *in = (struct intake){0}; /* a start that failed is closed again with the rest of the node */
 }
 
 /* ---- requests ---- */
