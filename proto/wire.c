@@ -81,18 +81,24 @@ static bool bad(struct proto_reader *r, const char *why)
     return false;
 }
 
-/* Takes n bytes as a big-endian number. */
-static bool take_be(struct proto_reader *r, unsigned n, uint64_t *v)
+/* Takes n bytes, 1, 2, 4 or 8, as a big-endian number. */
+static inline bool take_be(struct proto_reader *r, unsigned n, uint64_t *v)
 {
     if ((size_t)(r->end - r->p) < n)
         return bad(r, "truncated");
+    if (n == 8) {
+        memcpy(v, r->p, 8);
+        *v = __builtin_bswap64(*v);
+        r->p += 8;
+        return true;
+    }
     *v = 0;
     while (n-- > 0)
         *v = *v << 8 | *r->p++;
     return true;
 }
 
-static bool take_tag(struct proto_reader *r, uint8_t *tag)
+static inline bool take_tag(struct proto_reader *r, uint8_t *tag)
 {
     if (r->p == r->end)
         return bad(r, "truncated");
@@ -201,7 +207,7 @@ bool proto_get_bool(struct proto_reader *r, bool *v)
     return tag == 0xc2 || tag == 0xc3 || bad(r, "not a boolean");
 }
 
-static bool take_view(struct proto_reader *r, uint64_t n, uint32_t max, struct proto_str *s)
+static inline bool take_view(struct proto_reader *r, uint64_t n, uint32_t max, struct proto_str *s)
 {
     if (n > max)
         return bad(r, "text or bytes too long");
@@ -229,9 +235,25 @@ static unsigned utf8_char(const unsigned char *p, size_t n)
     return len;
 }
 
+/* Eight bytes of plain ASCII: none above 0x7e, none below 0x20. (Bit tricks: Anderson, "Bit
+ * Twiddling Hacks", 1997-2005, hasless and haszero.) */
+static inline bool plain_ascii(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    uint64_t below = (x - ones * 0x20) & ~x, del = x ^ ones * 0x7f;
+    return ((x | below | ((del - ones) & ~del)) & tops) == 0;
+}
+
 bool proto_utf8_clean(struct proto_str s)
 {
-    for (uint32_t i = 0; i < s.n;) {
+    uint32_t plain = 0;
+    for (; s.n - plain >= 8; plain += 8) {
+        uint64_t x;
+        memcpy(&x, s.p + plain, 8);
+        if (!plain_ascii(x))
+            break;
+    }
+    for (uint32_t i = plain; i < s.n;) {
         unsigned k = utf8_char((const unsigned char *)s.p + i, s.n - i);
         if (k == 0)
             return false;
@@ -264,7 +286,7 @@ bool proto_get_bin(struct proto_reader *r, struct proto_str *s, uint32_t max)
     return take_tag(r, &tag) && take_length(r, tag, tags, 0, &n) && take_view(r, n, max, s);
 }
 
-bool proto_get_fixed(struct proto_reader *r, uint8_t *out, uint32_t n, bool optional)
+bool proto_get_fixed_any(struct proto_reader *r, uint8_t *out, uint32_t n, bool optional)
 {
     struct proto_str s;
     if (!proto_get_bin(r, &s, n))
@@ -276,14 +298,7 @@ bool proto_get_fixed(struct proto_reader *r, uint8_t *out, uint32_t n, bool opti
     if (s.n != n)
         return bad(r, "bytes of the wrong length");
     memcpy(out, s.p, n);
-    if (optional) {
-        uint32_t i = 0;
-        while (i < n && out[i] == 0)
-            i++;
-        if (i == n)
-            return bad(r, "zeros where nothing should stand");
-    }
-    return true;
+    return !optional || !proto_zero(out, n) || bad(r, "zeros where nothing should stand");
 }
 
 bool proto_get_end(struct proto_reader *r)

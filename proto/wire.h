@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Canonical MessagePack over bounded memory. Writing is msgpack-c's; reading is ours, because it
  * must refuse every encoding but the shortest one (two byte strings never mean the same command),
- * allocate nothing and never look past the end. https://github.com/msgpack/msgpack/blob/master/spec.md
+ * allocate nothing and never look past the end.
+ * https://github.com/msgpack/msgpack/blob/master/spec.md
  *
  * Writer: sticky `full` instead of a code per call; check it once, at the end.
  * Reader: every call returns false on bad input and leaves the cause in `error` (static text);
@@ -52,7 +53,29 @@ bool proto_get_str(struct proto_reader *r, struct proto_str *s, uint32_t max);
 bool proto_get_bin(struct proto_reader *r, struct proto_str *s, uint32_t max);
 /* Exactly `n` bytes; an empty bin gives zeros where `optional`, and n zero bytes are then refused
  * (one value, one encoding). */
-bool proto_get_fixed(struct proto_reader *r, uint8_t *out, uint32_t n, bool optional);
+bool proto_get_fixed_any(struct proto_reader *r, uint8_t *out, uint32_t n, bool optional);
+static inline bool proto_zero(const uint8_t *p, uint32_t n)
+{
+    uint64_t any = 0, x;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&x, p, 8);
+        any |= x;
+    }
+    for (; n > 0; p++, n--)
+        any |= *p;
+    return any == 0;
+}
+static inline bool proto_get_fixed(struct proto_reader *r, uint8_t *out, uint32_t n, bool optional)
+{
+    const uint8_t *p = r->p;
+    if ((size_t)(r->end - p) >= 2 + (size_t)n && p[0] == 0xc4 && p[1] == n &&
+        !(optional && proto_zero(p + 2, n))) { /* nearly always; else it may be refused */
+        memcpy(out, p + 2, n);
+        r->p = p + 2 + n;
+        return true;
+    }
+    return proto_get_fixed_any(r, out, n, optional);
+}
 bool proto_get_end(struct proto_reader *r); /* nothing may follow */
 bool proto_utf8_clean(struct proto_str s);  /* valid UTF-8, no C0 control, no DEL */
 

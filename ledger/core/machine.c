@@ -29,10 +29,13 @@ void *core_get(struct core_machine *m, const struct core_key *k)
     void *value = core_overlay_get(&m->overlay, k, &vlen);
     if (m->overlay.failed)
         core_fail(m, m->overlay.failed, cause_of(m->overlay.failed));
-    if (value && !core_record_fits(k->b[0], value, vlen)) {
+    if (!value || (core_overlay_record(value)->flags & CORE_RECORD_SOUND))
+        return value;
+    if (!core_record_fits(k->b[0], value, vlen)) {
         core_fail(m, -EIO, "a stored record has the wrong size");
         return NULL;
     }
+    core_overlay_record(value)->flags |= CORE_RECORD_SOUND;
     return value;
 }
 

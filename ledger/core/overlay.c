@@ -23,11 +23,6 @@ static void *value_of(struct core_record *r)
     return r + 1;
 }
 
-static struct core_record *record_of(void *value)
-{
-    return (struct core_record *)value - 1;
-}
-
 static const uint8_t *key_of(const struct core_record *r)
 {
     return (const uint8_t *)r - r->klen;
@@ -66,22 +61,26 @@ static inline uint64_t load(const uint8_t *p, size_t n)
     return x;
 }
 
-/* Sixteen bytes a step, the last ones once more with what is before them. */
+static inline uint64_t add16(uint64_t h, const uint8_t *p)
+{
+    return mix(load(p, 8) ^ UINT64_C(0x9e3779b97f4a7c15),
+               load(p + 8, 8) ^ UINT64_C(0xd6e8feb86659fd93) ^ h);
+}
+
+/* Sixteen bytes a step; the last ones with what is before them. Most keys have 17 to 49 bytes. */
 static inline uint32_t tag_of(const uint8_t *p, size_t n)
 {
-    const uint64_t a = UINT64_C(0x9e3779b97f4a7c15), b = UINT64_C(0xd6e8feb86659fd93);
-    uint64_t h = n * a;
-    size_t left = n;
-    for (; left > 16; p += 16, left -= 16)
-        h = mix(load(p, 8) ^ a, load(p + 8, 8) ^ b ^ h);
-    if (n >= 16)
-        h = mix(load(p + left - 16, 8) ^ b, load(p + left - 8, 8) ^ a ^ h);
-    else if (n >= 8)
-        h = mix(load(p, 8) ^ b, load(p + n - 8, 8) ^ a ^ h);
-    else if (n >= 4)
-        h = mix(load(p, 4) ^ b, load(p + n - 4, 4) ^ a ^ h);
-    else
-        h = mix(p[0] ^ b, ((uint64_t)p[n / 2] << 8 | p[n - 1]) ^ a ^ h);
+    uint64_t h = n * UINT64_C(0x9e3779b97f4a7c15);
+    if (n >= 16) {
+        const uint8_t *last = p + n - 16;
+        for (; p < last; p += 16)
+            h = add16(h, p);
+        h = add16(h, last);
+    } else {
+        uint8_t padded[16] = {0};
+        memcpy(padded, p, n);
+        h = add16(h, padded);
+    }
     return (uint32_t)(h ^ h >> 32);
 }
 
@@ -203,8 +202,8 @@ static inline bool same_key(const struct core_record *r, const uint8_t *key, siz
     return r->klen == klen && memcmp(key_of(r), key, klen) == 0;
 }
 
-static struct core_record *find(const struct core_shelf *s, const uint8_t *key, size_t klen,
-                                uint32_t tag)
+static inline struct core_record *find(const struct core_shelf *s, const uint8_t *key, size_t klen,
+                                       uint32_t tag)
 {
     size_t mask = s->n_slots - 1;
     for (size_t i = tag & mask; s->slots[i].r; i = (i + 1) & mask)
@@ -443,7 +442,8 @@ void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t 
         r = enlarge(o, r, vlen);
     if (!r)
         return spare(o);
-    r->flags = (uint8_t)((r->flags & ~CORE_RECORD_DELETED) | CORE_RECORD_SEEN);
+    r->flags =
+        (uint8_t)((r->flags & ~(CORE_RECORD_DELETED | CORE_RECORD_SOUND)) | CORE_RECORD_SEEN);
     r->vlen = (uint16_t)vlen;
     memset(value_of(r), 0, vlen);
     mark_dirty(o, r);
@@ -452,12 +452,12 @@ void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t 
 
 void core_overlay_touch(struct core_overlay *o, void *value)
 {
-    mark_dirty(o, record_of(value));
+    mark_dirty(o, core_overlay_record(value));
 }
 
 void core_overlay_drop(struct core_overlay *o, void *value)
 {
-    struct core_record *r = record_of(value);
+    struct core_record *r = core_overlay_record(value);
     if (r->flags & CORE_RECORD_SPARE)
         return;
     if (r->flags & (CORE_RECORD_BELOW | CORE_RECORD_WRITING)) {

@@ -60,6 +60,7 @@ enum core_record_flag {
     CORE_RECORD_SEEN = 16, /* CLOCK's second chance */
     CORE_RECORD_SPARE = 32,
     CORE_RECORD_PASSING = 64, /* stands on that shelf */
+    CORE_RECORD_SOUND = 128,  /* its size was found right; of the machine, which checks it once */
 };
 
 struct core_slot {
@@ -110,6 +111,10 @@ static inline size_t core_overlay_records(const struct core_overlay *o)
 void *core_overlay_get(struct core_overlay *o, const struct core_key *k, size_t *vlen);
 /* A zeroed value of vlen bytes in the place of whatever was there; dirty. Never NULL. */
 void *core_overlay_put(struct core_overlay *o, const struct core_key *k, size_t vlen);
+static inline struct core_record *core_overlay_record(void *value)
+{
+    return (struct core_record *)value - 1;
+}
 /* The value will be (or was) changed by the caller. */
 void core_overlay_touch(struct core_overlay *o, void *value);
 void core_overlay_drop(struct core_overlay *o, void *value);

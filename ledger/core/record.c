@@ -3,13 +3,13 @@
 
 #include "proto/base/check.h"
 
-static void key_begin(struct core_key *k, enum core_table table)
+static inline void key_begin(struct core_key *k, enum core_table table)
 {
     k->b[0] = (uint8_t)table;
     k->n = 1;
 }
 
-static void key_add(struct core_key *k, const void *p, size_t n)
+static inline void key_add(struct core_key *k, const void *p, size_t n)
 {
     CHECK(k->n + n <= sizeof k->b);
     if (n > 0)
@@ -17,10 +17,10 @@ static void key_add(struct core_key *k, const void *p, size_t n)
     k->n += (uint32_t)n;
 }
 
-static void key_add_u32(struct core_key *k, uint32_t v)
+static inline void key_add_u32(struct core_key *k, uint32_t v)
 {
-    uint8_t be[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
-    key_add(k, be, sizeof be);
+    uint32_t be = __builtin_bswap32(v);
+    key_add(k, &be, sizeof be);
 }
 
 void core_key_group(struct core_key *k)
@@ -48,14 +48,16 @@ void core_key_bytes(struct core_key *k, enum core_table table, const void *p, si
 void core_key_org_number(struct core_key *k, enum core_table table, const struct proto_uuid *org,
                          uint32_t number)
 {
-    core_key_bytes(k, table, org->b, sizeof org->b);
+    key_begin(k, table);
+    key_add(k, org->b, sizeof org->b);
     key_add_u32(k, number);
 }
 
 void core_key_org_bytes(struct core_key *k, enum core_table table, const struct proto_uuid *org,
                         const void *p, size_t n)
 {
-    core_key_bytes(k, table, org->b, sizeof org->b);
+    key_begin(k, table);
+    key_add(k, org->b, sizeof org->b);
     key_add(k, p, n);
 }
 
