@@ -3,6 +3,7 @@
  * team > key of monthly budgets, keys drawn uniformly (scenario.h).
  *
  *   core-bench [--orgs N] [--keys N] [--pairs N]        records in memory alone
+ *              [--mixed]                                with releases and extends
  *              [--store DIR [--cache RECORDS] [--changed RECORDS]]
  *
  * With --store: over a state store, with a checkpoint for so many changed records.
@@ -27,6 +28,7 @@ struct options {
     uint32_t orgs, keys;
     uint64_t pairs, cache, changed;
     const char *store;
+    bool mixed;
 };
 
 struct times {
@@ -189,6 +191,7 @@ static void run(const struct options *o)
     b.o = *o;
     open_all(&b);
     scenario_init(&b.s, o->orgs, o->keys);
+    b.s.mixed = o->mixed;
     while (scenario_set_up(&b.s))
         apply(&b, true);
     while (b.s.pairs < o->pairs / 10) { /* warm */
@@ -222,7 +225,10 @@ int main(int argc, char **argv)
     struct options o = {.orgs = 1000, .pairs = 200000, .cache = 4000000, .changed = 65536};
     for (int i = 1; i < argc; i += 2) {
         const char *value = argv[i + 1];
-        if (strcmp(argv[i], "--orgs") == 0)
+        if (strcmp(argv[i], "--mixed") == 0) {
+            o.mixed = true;
+            i--;
+        } else if (strcmp(argv[i], "--orgs") == 0)
             o.orgs = (uint32_t)number(value);
         else if (strcmp(argv[i], "--keys") == 0)
             o.keys = (uint32_t)number(value);
@@ -235,8 +241,9 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--store") == 0 && value)
             o.store = value;
         else
-            scenario_die("usage: core-bench [--orgs N] [--keys N] [--pairs N] [--store DIR] "
-                         "[--cache RECORDS] [--changed RECORDS]");
+            scenario_die(
+                "usage: core-bench [--orgs N] [--keys N] [--pairs N] [--mixed] [--store DIR] "
+                "[--cache RECORDS] [--changed RECORDS]");
     }
     if (o.keys == 0) {
         struct options one = o;

@@ -274,16 +274,47 @@ static struct proto_command reserve(struct scenario *s, uint32_t key)
     return c;
 }
 
+static struct proto_command release(struct scenario *s, uint32_t i)
+{
+    struct proto_command c = command(s, PROTO_CMD_release);
+    memset(&c.head.cred, 0, sizeof c.head.cred);
+    c.head.org = org_id(org_of(s, s->last_key[i]));
+    c.body.release = (struct proto_release){.hold = s->last[i], .token = secret(2)};
+    return c;
+}
+
+static struct proto_command extend(struct scenario *s, uint32_t i)
+{
+    struct proto_command c = command(s, PROTO_CMD_extend);
+    c.head.org = org_id(org_of(s, s->last_key[i]));
+    c.head.cred = secret(s->last_key[i]);
+    c.body.extend = (struct proto_extend){
+        .hold = s->last[i], .token = secret(2), .amount = 1000, .ttl_us = 60000000};
+    return c;
+}
+
+/* What ends the i-th hold of the entry before. */
+static void add_end(struct entry *e, uint32_t i)
+{
+    struct scenario *s = e->s;
+    struct proto_command c;
+    if (s->mixed && i % 10 == 1) {
+        c = extend(s, i);
+        add(e, &c);
+    }
+    c = s->mixed && i % 10 == 0 ? release(s, i) : settle(s, i);
+    add(e, &c);
+    s->pairs++;
+}
+
 void scenario_next(struct scenario *s)
 {
+    uint32_t extends = s->mixed ? SCENARIO_PAIRS / 10 : 0;
     struct entry e;
     s->clock_us += INT64_C(1000000) * SCENARIO_PAIRS / SCENARIO_RATE;
-    begin(&e, s, s->any ? 2 * SCENARIO_PAIRS : SCENARIO_PAIRS);
-    for (uint32_t i = 0; i < SCENARIO_PAIRS && s->any; i++) {
-        struct proto_command c = settle(s, i);
-        add(&e, &c);
-        s->pairs++;
-    }
+    begin(&e, s, s->any ? 2 * SCENARIO_PAIRS + extends : SCENARIO_PAIRS);
+    for (uint32_t i = 0; i < SCENARIO_PAIRS && s->any; i++)
+        add_end(&e, i);
     for (uint32_t i = 0; i < SCENARIO_PAIRS; i++) {
         uint32_t key = 1 + (uint32_t)(draw(s) % s->keys);
         struct proto_command c = reserve(s, key);

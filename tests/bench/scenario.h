@@ -20,7 +20,8 @@ struct scenario {
     int64_t clock_us;
     struct proto_uuid last[SCENARIO_PAIRS]; /* reserved by the entry before */
     uint32_t last_key[SCENARIO_PAIRS];
-    bool any; /* there is an entry before */
+    bool any;   /* there is an entry before */
+    bool mixed; /* of ten holds one is released, one extended before it is settled */
     uint64_t commands, command_bytes;
     size_t n; /* of payload */
     uint8_t payload[SCENARIO_ENTRY_MAX];
