@@ -2,6 +2,7 @@
  * holdfast-replay from the outside, on directories written as a node writes them. argv[1]: the
  * program; argv[2]: a folder to work in.
  */
+#include "ledger/store/archive.h"
 #include "proto/text.h"
 #include "tests/replay/damage.h"
 #include "tests/replay/fixture.h"
@@ -526,7 +527,70 @@ static void F44_many_segments(void **state)
     (void)snprintf(segment, sizeof segment, "%s/%s", work, SEGMENT);
     damage_remove(segment);
     assert_int_equal(replay0(work), 2);
-    expect_output("archived segments");
+    expect_output("--archive");
+}
+
+/* Archives what is sealed in work/log and trims the log to its last two segments. */
+static void archive_and_trim(const char *archive)
+{
+    struct store_why why = {{0}};
+    const struct archive_owner owner = {{{7, 7, 7}}, 0};
+    struct log_store *log;
+    struct archive *a;
+    struct log_span span;
+    char path[500];
+    (void)snprintf(path, sizeof path, "%s/log", work);
+    assert_int_equal(log_store_open(&log, path, LOG_STORE_WRITE, NULL, &why), 0);
+    assert_int_equal(archive_open(&a, archive, ARCHIVE_WRITE, &why), 0);
+    for (unsigned i = 0; log_store_span(log, i, &span) && span.sealed; i++)
+        assert_int_equal(archive_add(a, log, &owner, span.last, NULL, &why), 0);
+    assert_true(archive_files(a) >= 3);
+    archive_close(a);
+    assert_true(log_store_span(log, log_store_segments(log) - 2, &span));
+    int hold;
+    assert_int_equal(log_store_hold(path, &hold, &why), 0);
+    assert_int_equal(log_store_trim(log, span.first, &why), -EBUSY); /* somebody reads */
+    log_store_unhold(hold);
+    assert_int_equal(log_store_trim(log, span.first, &why), 0);
+    assert_int_equal(log_store_first(log), span.first);
+    log_store_close(log);
+}
+
+static void F45_F44_archive_and_trimmed_log_are_one_log(void **state)
+{
+    (void)state;
+    struct fixture_options o = {
+        .rounds = 500, .per_entry = 8, .tail = 5, .segment_bytes = 256 * 1024};
+    struct fixture f;
+    char archive[500], head[100], file[600];
+    fixture_make(work, &o, &f);
+    assert_int_equal(replay0(work), 0);
+    (void)snprintf(archive, sizeof archive, "%s/archive", folder);
+    archive_and_trim(archive);
+    assert_int_equal(replay0(work), 2);
+    expect_output("--archive DIR");
+    struct proto_text t = proto_text_over(head, sizeof head);
+    proto_text_uint(&t, f.last);
+    proto_text_put(&t, ":");
+    proto_text_hex(&t, f.last_chain.b, sizeof f.last_chain.b);
+    assert_int_equal(replay(work, "--archive", archive, "--expect-head", head), 0);
+    expect_output("proven");
+
+    (void)snprintf(file, sizeof file, "%s/00000000000000000001.hflog", archive);
+    FILE *h = fopen(file, "r+be");
+    assert_non_null(h);
+    assert_int_equal(fseek(h, 5000, SEEK_SET), 0);
+    int byte = fgetc(h);
+    assert_int_equal(fseek(h, 5000, SEEK_SET), 0);
+    (void)fputc(byte ^ 1, h);
+    (void)fclose(h);
+    assert_int_equal(replay(work, "--archive", archive, NULL, NULL), 1);
+    expect_output("damaged");
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(replay(work, "--archive", archive, NULL, NULL), 2);
+    expect_output("the archive begins at");
+    damage_remove(archive);
+    assert_int_equal(replay(work, "--archive", archive, NULL, NULL), 2);
 }
 
 int main(int argc, char **argv)
@@ -566,6 +630,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(F44_usage),
         cmocka_unit_test_teardown(F44_without_a_checkpoint_nothing_is_proven, drop_copy),
         cmocka_unit_test_teardown(F44_many_segments, drop_copy),
+        cmocka_unit_test_teardown(F45_F44_archive_and_trimmed_log_are_one_log, drop_copy),
     };
     struct fixture_options o = {.rounds = 120, .per_entry = 4, .tail = 5};
     if (argc < 3)

@@ -2,9 +2,10 @@
  * Log files and archives (F45): what went in comes out; whatever is changed, cut, left out or put
  * in is found.
  */
-#include "ledger/store/archive.h"
+#include "ledger/store/archive_thread.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -278,6 +279,110 @@ static void F45_an_archive_takes_only_its_own_history(void **state)
     log_store_close(log);
 }
 
+/* ---- retention, and the thread ---- */
+
+static void F45_retention_by_size_and_age_never_wants_what_is_not_archived(void **state)
+{
+    (void)state;
+    struct log_store *log = make_log("log4", 120);
+    struct log_span first, second, last;
+    unsigned n = log_store_segments(log);
+    assert_true(n >= 4 && log_store_span(log, 0, &first) && log_store_span(log, 1, &second) &&
+                log_store_span(log, n - 1, &last));
+    struct archive_thread_config c = {.archive = "x"};
+    int64_t now = first.written_s + 7200;
+    assert_int_equal(archive_wanted(log, &c, 1000, now), 0); /* no rule: all of it */
+    c.keep_s = 3600;
+    assert_int_equal(archive_wanted(log, &c, 0, now), 0); /* nothing is archived */
+    assert_int_equal(archive_wanted(log, &c, first.last, now), first.last + 1);
+    assert_int_equal(archive_wanted(log, &c, first.last + 1, now), first.last + 1);
+    assert_int_equal(archive_wanted(log, &c, 1000, now), last.first); /* never what is written to */
+    assert_int_equal(archive_wanted(log, &c, 1000, first.written_s + 10), 0);
+    c = (struct archive_thread_config){.keep_bytes = log_store_bytes(log) - first.bytes,
+                                       .trim_unarchived = true};
+    assert_int_equal(archive_wanted(log, &c, 0, 0), second.first);
+    c.keep_bytes = log_store_bytes(log);
+    assert_int_equal(archive_wanted(log, &c, 0, 0), 0);
+    log_store_close(log);
+}
+
+struct watcher {
+    pthread_mutex_t mutex;
+    pthread_cond_t moved;
+    uint64_t wanted, archived;
+    unsigned failed;
+};
+
+static void on_wanted(void *ctx, uint64_t first)
+{
+    struct watcher *w = ctx;
+    pthread_mutex_lock(&w->mutex);
+    w->wanted = first;
+    pthread_cond_signal(&w->moved);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void on_archived(void *ctx, uint64_t first, uint64_t last)
+{
+    struct watcher *w = ctx;
+    pthread_mutex_lock(&w->mutex);
+    assert_int_equal(first, w->archived + 1);
+    w->archived = last;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void on_failed(void *ctx, const char *text)
+{
+    struct watcher *w = ctx;
+    assert_non_null(strstr(text, "another cluster"));
+    pthread_mutex_lock(&w->mutex);
+    w->failed++;
+    pthread_cond_signal(&w->moved);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void F45_the_thread_archives_what_is_sealed_and_applied(void **state)
+{
+    (void)state;
+    struct watcher w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0};
+    struct archive_thread *t;
+    struct log_store *log = make_log("log5", 120);
+    struct log_span second;
+    char dir[PATH_MAX];
+    (void)snprintf(dir, sizeof dir, "%s/a5", store_tmp_root);
+    assert_true(log_store_span(log, 1, &second) && log_store_segments(log) > 3);
+    struct archive_thread_config c = {.archive = dir,
+                                      .owner = owner,
+                                      .keep_bytes = 1,
+                                      .every_ms = 5,
+                                      .ctx = &w,
+                                      .on_wanted = on_wanted,
+                                      .on_archived = on_archived,
+                                      .on_failed = on_failed};
+    assert_int_equal(archive_thread_start(&t, log, &c), 0);
+    archive_thread_applied(t, second.last); /* what is behind is not applied yet */
+    pthread_mutex_lock(&w.mutex);
+    while (w.wanted == 0)
+        pthread_cond_wait(&w.moved, &w.mutex);
+    assert_int_equal(w.archived, second.last);
+    assert_int_equal(w.wanted, second.last + 1);
+    pthread_mutex_unlock(&w.mutex);
+    archive_thread_stop(t);
+
+    c.owner.cluster.b[0] = 1; /* a stranger's log: told once, and nothing is trimmed for it */
+    w.wanted = 0;
+    assert_int_equal(archive_thread_start(&t, log, &c), 0);
+    archive_thread_applied(t, 120);
+    pthread_mutex_lock(&w.mutex);
+    while (w.failed == 0)
+        pthread_cond_wait(&w.moved, &w.mutex);
+    pthread_mutex_unlock(&w.mutex);
+    archive_thread_stop(t);
+    assert_int_equal(w.failed, 1);
+    assert_int_equal(w.wanted, 0);
+    log_store_close(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +392,8 @@ int main(void)
         cmocka_unit_test(F45_an_archive_holds_the_sealed_segments_and_goes_on_where_it_ended),
         cmocka_unit_test(F45_files_taken_out_put_in_or_exchanged_are_found),
         cmocka_unit_test(F45_an_archive_takes_only_its_own_history),
+        cmocka_unit_test(F45_retention_by_size_and_age_never_wants_what_is_not_archived),
+        cmocka_unit_test(F45_the_thread_archives_what_is_sealed_and_applied),
     };
     return cmocka_run_group_tests(tests, store_tmp_setup, store_tmp_teardown);
 }

@@ -12,6 +12,7 @@ static const char help[] =
     "usage: holdfast-replay --data DIR [options]\n"
     "Re-executes the log of a ledger node and compares it with the node's state.\n"
     "  --data DIR            a node's data directory, live or copied\n"
+    "  --archive DIR         where the log's trimmed segments are: DIR and the node are one log\n"
     "  --copy                nobody writes the directory: touch no lock file\n"
     "  --json                one JSON object instead of the table\n"
     "  --org UUID            only this organisation\n"
@@ -115,6 +116,7 @@ static bool parse_receipt(struct replay_options *o, const char *s)
 
 enum {
     OPT_DATA = 256,
+    OPT_ARCHIVE,
     OPT_COPY,
     OPT_JSON,
     OPT_ORG,
@@ -131,6 +133,7 @@ enum {
 
 static const struct option table[] = {
     {"data", required_argument, NULL, OPT_DATA},
+    {"archive", required_argument, NULL, OPT_ARCHIVE},
     {"copy", no_argument, NULL, OPT_COPY},
     {"json", no_argument, NULL, OPT_JSON},
     {"org", required_argument, NULL, OPT_ORG},
@@ -152,6 +155,9 @@ static const char *take(struct replay_options *o, int option)
     switch (option) {
     case OPT_DATA:
         o->dir = optarg;
+        return NULL;
+    case OPT_ARCHIVE:
+        o->archive = optarg;
         return NULL;
     case OPT_COPY:
         o->copy = true;

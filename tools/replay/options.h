@@ -9,6 +9,7 @@
 
 struct replay_options {
     const char *dir;
+    const char *archive; /* NULL: the log is whole */
     bool json, transactions, log, progress, allow_empty, copy;
     bool has_org;
     struct proto_uuid org;

@@ -236,7 +236,7 @@ static bool reach_state(struct replay *r, struct state_reader *view, struct stat
         if (source_view(&r->source, view, meta, &r->verdict) != 0)
             return false;
         bool ok = source_refresh(&r->source, &r->verdict) == 0;
-        uint64_t to = meta->applied_index, last = log_store_last(r->source.log);
+        uint64_t to = meta->applied_index, last = source_last(&r->source);
         bool close = to - r->pos.index <= NEAR_ENTRIES || !r->source.live;
         if (ok && (to < r->pos.index || to > last)) {
             (void)replay_fail(&r->verdict, REPLAY_MISMATCH, last + 1,
@@ -277,7 +277,7 @@ static bool execute_tail(struct replay *r)
 {
     r->tail = true;
     r->board->phase = REPLAY_TAIL;
-    uint64_t last = log_store_last(r->source.log);
+    uint64_t last = source_last(&r->source);
     int rv = execute_to(r, last);
     if (rv <= 0 && tail_replaced(r)) {
         r->facts.tail_replaced = true;
@@ -299,12 +299,12 @@ static bool begin(struct replay *r)
     const struct replay_options *o = r->o;
     if (source_open(&r->source, o, &r->verdict) != 0)
         return false;
-    uint64_t first = log_store_first(r->source.log);
+    uint64_t first = source_first(&r->source);
     if (first > 1) {
         (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0,
-                          "the log begins at entry %" PRIu64
-                          ": put the archived segments back into log/ to replay it",
-                          first);
+                          "the %s begins at entry %" PRIu64
+                          ": what is before has been trimmed; --archive DIR says where it is",
+                          o->archive ? "archive" : "log", first);
         return false;
     }
     struct core_config config = {

@@ -67,6 +67,16 @@ static int look_at_log(const char *dir, struct replay_verdict *v)
     return rv;
 }
 
+/* A live node's log is not trimmed while we read it; a copy's by nobody. */
+static int hold_log(struct replay_source *s, const char *dir, struct replay_verdict *v)
+{
+    char path[PATH_MAX];
+    struct store_why why = {{0}};
+    (void)snprintf(path, sizeof path, "%s/log", dir);
+    int rv = s->live ? log_store_hold(path, &s->hold, &why) : 0;
+    return rv ? fail(v, rv, &why) : 0;
+}
+
 static int open_parts(struct replay_source *s, const char *dir, bool live, struct replay_verdict *v)
 {
     char path[PATH_MAX];
@@ -80,10 +90,59 @@ static int open_parts(struct replay_source *s, const char *dir, bool live, struc
     return rv ? fail(v, rv, &why) : 0;
 }
 
+/* ---- the archive ---- */
+
+/* Archive and log must meet, and be of one cluster and one history. */
+static int check_archive(struct replay_source *s, const char *dir, struct replay_verdict *v)
+{
+    unsigned n = archive_files(s->archive);
+    if (n == 0)
+        return replay_fail(v, REPLAY_UNUSABLE, 0, "%s holds no log files", dir);
+    const struct log_file_facts *end = archive_facts(s->archive, n - 1);
+    uint64_t first = log_store_first(s->log), term = log_store_term(s->log, end->last);
+    if (first > end->last + 1)
+        return replay_fail(v, REPLAY_UNUSABLE, 0,
+                           "the archive ends at entry %" PRIu64 ", the log begins at %" PRIu64,
+                           end->last, first);
+    if (term != 0 && term != end->last_term)
+        return replay_fail(v, REPLAY_MISMATCH, end->last,
+                           "entry %" PRIu64 " has term %" PRIu64 " in the archive, %" PRIu64
+                           " in the log",
+                           end->last, end->last_term, term);
+    return 0;
+}
+
+static int open_archive(struct replay_source *s, const struct replay_options *o,
+                        struct replay_verdict *v)
+{
+    struct store_why why = {{0}};
+    int rv = archive_open(&s->archive, o->archive, ARCHIVE_READ, &why);
+    return rv ? fail(v, rv, &why) : check_archive(s, o->archive, v);
+}
+
+/* What comes from the archive: all that the log does not hold. */
+static uint64_t log_begins(const struct replay_source *s)
+{
+    uint64_t first = log_store_first(s->log);
+    return first > 0 ? first : UINT64_MAX;
+}
+
+uint64_t source_first(const struct replay_source *s)
+{
+    uint64_t first = log_store_first(s->log), archived = s->archive ? archive_first(s->archive) : 0;
+    return archived > 0 && (first == 0 || archived < first) ? archived : first;
+}
+
+uint64_t source_last(const struct replay_source *s)
+{
+    uint64_t last = log_store_last(s->log);
+    return last == 0 && s->archive ? archive_last(s->archive) : last;
+}
+
 int source_open(struct replay_source *s, const struct replay_options *o, struct replay_verdict *v)
 {
     struct stat st;
-    *s = (struct replay_source){0};
+    *s = (struct replay_source){.hold = -1};
     log_page_init(&s->page);
     if (stat(o->dir, &st) != 0)
         return replay_fail(v, REPLAY_UNUSABLE, 0, "open %s: %s", o->dir, strerror(errno));
@@ -103,15 +162,21 @@ int source_open(struct replay_source *s, const struct replay_options *o, struct 
     if (rv == 0) {
         /* A live node is read through LMDB's reader table, which we must be able to write. */
         s->live = !o->copy && access(o->dir, W_OK) == 0;
-        rv = open_parts(s, o->dir, s->live, v);
+        rv = hold_log(s, o->dir, v);
+        if (rv == 0)
+            rv = open_parts(s, o->dir, s->live, v);
     }
+    if (rv == 0 && o->archive)
+        rv = open_archive(s, o, v);
     return rv;
 }
 
 void source_close(struct replay_source *s)
 {
     log_page_close(&s->page);
+    archive_close(s->archive);
     log_store_close(s->log);
+    log_store_unhold(s->hold);
     state_store_close(s->state);
     *s = (struct replay_source){0};
 }
@@ -122,6 +187,16 @@ int source_read(struct replay_source *s, uint64_t first, uint64_t last, struct r
     uint64_t max = last - first + 1;
     if (max > SOURCE_PAGE_ENTRIES)
         max = SOURCE_PAGE_ENTRIES;
+    if (s->archive && first < log_begins(s)) {
+        uint64_t before = log_begins(s) - first;
+        int rv = archive_read(s->archive, first, (unsigned)(max < before ? max : before),
+                              SOURCE_PAGE_BYTES, &s->page, &why);
+        if (rv >= 0)
+            return rv;
+        (void)replay_fail(v, rv == -EUCLEAN ? REPLAY_MISMATCH : REPLAY_UNUSABLE, first,
+                          "the archive, at entry %" PRIu64 " or after it: %s", first, why.text);
+        return -1;
+    }
     int got = log_store_read(s->log, first, (unsigned)max, SOURCE_PAGE_BYTES, &s->page, &why);
     if (got == -EUCLEAN && max > 1) /* one by one, to name the entry that is damaged */
         got = log_store_read(s->log, first, 1, SOURCE_PAGE_BYTES, &s->page, &why);

@@ -6,7 +6,7 @@
 #ifndef HOLDFAST_REPLAY_SOURCE_H
 #define HOLDFAST_REPLAY_SOURCE_H
 
-#include "ledger/store/log_store.h"
+#include "ledger/store/archive.h"
 #include "ledger/store/state_store.h"
 #include "ledger/store/vote_store.h"
 #include "tools/replay/board.h"
@@ -19,6 +19,8 @@ enum {
 
 struct replay_source {
     struct log_store *log;
+    struct archive *archive; /* what is before the log; NULL: nothing */
+    int hold;                /* of the log: nothing is trimmed while it is read */
     struct state_store *state;
     bool live;         /* somebody may be writing */
     bool has_identity; /* a copy may lack the vote */
@@ -31,6 +33,10 @@ struct replay_source {
 __attribute__((warn_unused_result)) int
 source_open(struct replay_source *s, const struct replay_options *o, struct replay_verdict *v);
 void source_close(struct replay_source *s);
+
+/* Of archive and log as one; 0: empty. */
+uint64_t source_first(const struct replay_source *s);
+uint64_t source_last(const struct replay_source *s);
 
 /* The next entries from `first`, at most up to `last`, into s->page. Number read (0: none is
  * there), or -1 with the verdict. */
