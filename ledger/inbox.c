@@ -9,50 +9,32 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-
-enum { INBOX_MAX = INBOX_PEER_MAX + INBOX_OTHER_MAX };
 
 struct inbox {
     pthread_mutex_t mutex;
-    pthread_cond_t cond;
+    void (*wake)(void *ctx);
+    void *ctx;
     struct inbox_event *posted, *taken;
-    size_t n, peers; /* in posted */
-    bool waiting, closed, failed;
+    size_t n; /* in posted */
+    bool closed, failed;
     char why[512];
 };
 
-static int init_sync(struct inbox *in)
-{
-    pthread_condattr_t attr;
-    if (pthread_mutex_init(&in->mutex, NULL) != 0)
-        return -ENOMEM;
-    if (pthread_condattr_init(&attr) != 0) {
-        pthread_mutex_destroy(&in->mutex);
-        return -ENOMEM;
-    }
-    int rv = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    if (rv == 0)
-        rv = pthread_cond_init(&in->cond, &attr);
-    pthread_condattr_destroy(&attr);
-    if (rv != 0)
-        pthread_mutex_destroy(&in->mutex);
-    return rv == 0 ? 0 : -ENOMEM;
-}
-
-int inbox_new(struct inbox **out)
+int inbox_new(struct inbox **out, void (*wake)(void *ctx), void *ctx)
 {
     struct inbox *in = calloc(1, sizeof *in);
     if (!in)
         return -ENOMEM;
     in->posted = malloc(INBOX_MAX * sizeof *in->posted);
     in->taken = malloc(INBOX_MAX * sizeof *in->taken);
-    if (!in->posted || !in->taken || init_sync(in) != 0) {
+    if (!in->posted || !in->taken || pthread_mutex_init(&in->mutex, NULL) != 0) {
         free(in->posted);
         free(in->taken);
         free(in);
         return -ENOMEM;
     }
+    in->wake = wake;
+    in->ctx = ctx;
     *out = in;
     return 0;
 }
@@ -61,7 +43,6 @@ void inbox_free(struct inbox *in)
 {
     if (!in)
         return;
-    pthread_cond_destroy(&in->cond);
     pthread_mutex_destroy(&in->mutex);
     free(in->posted);
     free(in->taken);
@@ -71,18 +52,14 @@ void inbox_free(struct inbox *in)
 bool inbox_post(struct inbox *in, const struct inbox_event *e)
 {
     pthread_mutex_lock(&in->mutex);
-    bool peer = e->kind == INBOX_PEER || e->kind == INBOX_GONE;
-    bool ok = !in->closed && (!peer || in->peers < INBOX_PEER_MAX);
+    bool ok = !in->closed, first = in->n == 0;
     if (ok) {
         CHECK(in->n < INBOX_MAX);
         in->posted[in->n++] = *e;
-        in->peers += peer;
-        if (in->waiting) {
-            in->waiting = false;
-            pthread_cond_signal(&in->cond);
-        }
     }
     pthread_mutex_unlock(&in->mutex);
+    if (ok && first)
+        in->wake(in->ctx);
     return ok;
 }
 
@@ -92,8 +69,10 @@ void inbox_fatal(struct inbox *in, const char *why)
     if (!in->failed)
         (void)snprintf(in->why, sizeof in->why, "%s", why);
     in->failed = true;
-    pthread_cond_signal(&in->cond);
+    bool wake = !in->closed;
     pthread_mutex_unlock(&in->mutex);
+    if (wake)
+        in->wake(in->ctx);
 }
 
 void inbox_close(struct inbox *in)
@@ -103,28 +82,14 @@ void inbox_close(struct inbox *in)
     pthread_mutex_unlock(&in->mutex);
 }
 
-const struct inbox_event *inbox_take(struct inbox *in, uint64_t timeout_ms, size_t *n)
+const struct inbox_event *inbox_take(struct inbox *in, size_t *n)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(timeout_ms / 1000);
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
     pthread_mutex_lock(&in->mutex);
-    int rv = 0;
-    while (timeout_ms > 0 && in->n == 0 && !in->failed && rv == 0) {
-        in->waiting = true;
-        rv = pthread_cond_timedwait(&in->cond, &in->mutex, &until);
-    }
-    in->waiting = false;
     struct inbox_event *full = in->posted;
     *n = in->n;
     in->posted = in->taken;
     in->taken = full;
-    in->n = in->peers = 0;
+    in->n = 0;
     pthread_mutex_unlock(&in->mutex);
     return full;
 }

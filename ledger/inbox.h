@@ -17,7 +17,7 @@ enum { INBOX_MAX = 16384 };
 enum inbox_kind {
     INBOX_PERSISTED,  /* a, b: first and last index */
     INBOX_CHECKPOINT, /* a: index, b: nanoseconds */
-    INBOX_WANTED, /* a: the log is wanted from here on (the archive thread) */
+    INBOX_WANTED,     /* a: the log is wanted from here on (the archive thread) */
     INBOX_STOP,
 };
 

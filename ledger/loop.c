@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loop thread of the process: takes events out of the inbox and hands them to the deciding
- * part, with the time.
+ * The loop thread of the process. A turn: what sockets bring goes to the deciding part as it comes;
+ * then what the other threads have posted, then timers, then what may be proposed. What all that
+ * has sent leaves in the next turn, before it waits, in as few writes as it fits.
  */
 #include "ledger/node_host.h"
 
@@ -8,20 +9,9 @@ static void on_event(struct node_host *h, const struct inbox_event *e)
 {
     struct node *n = &h->node;
     const struct pump_now now = node_clock_now();
-    const struct net_frame *f = e->p;
     switch (e->kind) {
-    case INBOX_PEER:
-        node_on_message(n, now, f->bytes, f->len);
-        net_frame_free(e->p);
-        break;
-    case INBOX_GONE:
-        node_on_gone(n, now, e->a);
-        break;
     case INBOX_PERSISTED:
         node_on_persisted(n, now, e->a, e->b);
-        break;
-    case INBOX_REQUEST:
-        node_on_request(n, now, e->p);
         break;
     case INBOX_CHECKPOINT:
         node_on_checkpoint(n, now, e->a);
@@ -37,14 +27,10 @@ static void on_event(struct node_host *h, const struct inbox_event *e)
     }
 }
 
-/* What is in hand at the end still belongs to somebody. */
+/* At the end only this still matters. */
 static void discard(struct node_host *h, const struct inbox_event *e)
 {
-    if (e->kind == INBOX_PEER)
-        net_frame_free(e->p);
-    else if (e->kind == INBOX_REQUEST)
-        node_reply(&h->node, e->p, PROTO_REPLY_unavailable, "the node is stopping");
-    else if (e->kind == INBOX_CHECKPOINT)
+    if (e->kind == INBOX_CHECKPOINT)
         node_on_checkpoint(&h->node, node_clock_now(), e->a);
 }
 
@@ -60,7 +46,8 @@ void node_host_loop(struct node_host *h)
     struct node *n = &h->node;
     while (!n->failed && !node_may_end(n)) {
         size_t count, i = 0;
-        const struct inbox_event *events = inbox_take(h->inbox, node_wait_ms(n), &count);
+        net_thread_turn(h->net, node_wait_ms(n));
+        const struct inbox_event *events = inbox_take(h->inbox, &count);
         while (i < count && !n->failed)
             on_event(h, &events[i++]);
         while (i < count)
@@ -70,6 +57,7 @@ void node_host_loop(struct node_host *h)
             node_timers(n, node_clock_now());
         node_propose(n);
     }
+    h->ended = true;
 }
 
 /* ---- the end ---- */
@@ -78,7 +66,8 @@ static void wait_for_checkpoint(struct node_host *h)
 {
     while (h->node.checkpoint.writing && !h->node.failed) {
         size_t count;
-        const struct inbox_event *events = inbox_take(h->inbox, NODE_WAIT_MAX_MS, &count);
+        net_thread_turn(h->net, NODE_WAIT_MAX_MS);
+        const struct inbox_event *events = inbox_take(h->inbox, &count);
         for (size_t i = 0; i < count; i++)
             discard(h, &events[i]);
         look_for_fatal(h);
@@ -96,7 +85,7 @@ void node_host_finish(struct node_host *h)
     }
     inbox_close(h->inbox);
     size_t count;
-    const struct inbox_event *events = inbox_take(h->inbox, 0, &count);
+    const struct inbox_event *events = inbox_take(h->inbox, &count);
     for (size_t i = 0; i < count; i++)
         discard(h, &events[i]);
 }

@@ -14,7 +14,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- posts from other threads ---- */
+/* ---- what other threads post ---- */
+
+static void wake(void *ctx)
+{
+    net_thread_wake(((struct node_host *)ctx)->net);
+}
 
 static void on_persisted(void *ctx, uint64_t first, uint64_t last)
 {
@@ -36,22 +41,29 @@ static void on_fatal(void *ctx, const char *why)
     inbox_fatal(h->inbox, why);
 }
 
+/* ---- what the sockets bring: in a turn of the loop ---- */
+
 static bool on_request(void *ctx, struct serve_request *r)
 {
     struct node_host *h = ctx;
-    return inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_REQUEST, .p = r});
+    if (h->node.failed || h->ended)
+        return false;
+    node_on_request(&h->node, node_clock_now(), r);
+    return true;
 }
 
-static bool on_peer_message(void *ctx, struct net_frame *f)
+static void on_peer_message(void *ctx, const void *bytes, size_t n)
 {
     struct node_host *h = ctx;
-    return inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_PEER, .p = f});
+    if (!h->node.failed && !h->ended)
+        node_on_message(&h->node, node_clock_now(), bytes, n);
 }
 
 static void on_peer_gone(void *ctx, uint64_t id)
 {
     struct node_host *h = ctx;
-    (void)inbox_post(h->inbox, &(struct inbox_event){.kind = INBOX_GONE, .a = id});
+    if (!h->node.failed && !h->ended)
+        node_on_gone(&h->node, node_clock_now(), id);
 }
 
 /* ---- the data directory ---- */
@@ -207,9 +219,6 @@ static int open_threads(struct node_host *h)
     if (log_thread_start(&h->log, h->dir.log, &log) != 0 ||
         checkpoint_thread_start(&h->checkpointer, h->dir.state, &checkpoints) != 0)
         return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
-    h->net = net_thread_start("net");
-    if (!h->net)
-        return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
     return 0;
 }
 
@@ -300,7 +309,8 @@ static int start_node(struct node_host *h, const struct log_recovered *recovered
 static int open_node(struct node_host *h)
 {
     struct log_recovered recovered;
-    if (inbox_new(&h->inbox) != 0)
+    h->net = net_thread_new();
+    if (!h->net || inbox_new(&h->inbox, wake, h) != 0)
         return node_fail(&h->node, NODE_EXIT_FATAL, "start", "out of memory");
     log_page_init(&h->page);
     if (open_dir(h, &recovered) != 0)
@@ -319,21 +329,21 @@ static void say_ready(const struct node_config *config)
              BASE_S("peer", config->peer_listen), BASE_S("client", config->client_listen), NULL);
 }
 
-/* The net thread first: after it nobody asks. Then the log thread: what it writes belongs to the
- * pump. The inbox outlives every poster but the signal thread, so it is never freed: the process
- * ends right after. */
+/* The threads that post first, the log thread before the rest: what it writes belongs to the pump.
+ * The inbox outlives every poster but the signal thread, so it is never freed: the process ends
+ * right after. */
 static void close_node(struct node_host *h)
 {
     if (h->inbox && h->node.machine)
         node_host_finish(h);
-    net_thread_stop(h->net);
-    serve_port_free(h->port);
-    peers_free(h->peers);
     archive_thread_stop(h->archiver);
     if (h->log)
         log_thread_stop(h->log);
     if (h->checkpointer)
         checkpoint_thread_stop(h->checkpointer);
+    net_thread_stop(h->net);
+    serve_port_free(h->port);
+    peers_free(h->peers);
     node_close(&h->node);
     if (h->reader.txn)
         state_reader_close(&h->reader);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A ledger node: one loop thread (the caller of node_run) owns consensus, the state machine and all
- * that decides; the log thread, the checkpoint thread and the net thread do I/O and post to its
+ * that decides; the log thread and the checkpoint thread do I/O and post to its
  * inbox. A failure of any part ends the process: nothing is decided on top of a disk that failed.
  */
 #ifndef HOLDFAST_LEDGER_NODE_H

@@ -24,7 +24,8 @@ struct node_host {
     struct log_thread *log;
     struct checkpoint_thread *checkpointer;
     struct archive_thread *archiver; /* NULL: nothing to archive or trim */
-    struct net_thread *net;
+    struct net_thread *net; /* the loop's sockets */
+    bool ended;             /* the loop: whoever still asks is told so */
     struct peers *peers;
     struct serve_port *port;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Effects of the deciding part: the log and checkpoint threads, LMDB, the net thread. Loop thread.
+ * Effects of the deciding part: the log and checkpoint threads, LMDB, sockets. Loop thread.
  */
 #include "ledger/node_host.h"
 

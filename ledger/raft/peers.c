@@ -5,7 +5,6 @@
 #include "proto/net/dialer.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,6 @@ struct peer {
     struct peers *peers;
     uint64_t id;
     struct net_dialer *dialer;
-    atomic_bool connected;
-    struct net_post redial;
-    atomic_bool redialling; /* the post is on its way */
 };
 
 struct peers {
@@ -40,55 +36,29 @@ static struct peer *find(struct peers *p, uint64_t id)
     return NULL;
 }
 
-static void send_frame(struct net_post *post)
-{
-    struct net_frame *f = (struct net_frame *)post;
-    const struct peer *q = f->to;
-    struct net_conn *c = net_dialer_conn(q->dialer);
-    if (!c || net_conn_send(c, f) != 0)
-        net_frame_free(f);
-}
-
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len)
 {
-    struct peer *q = find(p, id);
-    if (!q || !atomic_load(&q->connected))
-        return;
-    struct net_frame *f = net_frame_new(head_len + body_len);
-    if (!f)
-        return;
-    memcpy(f->bytes, head, head_len);
-    if (body_len > 0)
-        memcpy(f->bytes + head_len, body, body_len);
-    f->to = q;
-    f->post.run = send_frame;
-    net_thread_post(p->thread, &f->post);
-}
-
-static void redial(struct net_post *post)
-{
-    struct peer *q = (struct peer *)((char *)post - offsetof(struct peer, redial));
-    atomic_store(&q->redialling, false);
-    net_dialer_redial(q->dialer);
+    const struct peer *q = find(p, id);
+    struct net_conn *c = q ? net_dialer_conn(q->dialer) : NULL;
+    if (c && net_conn_send_parts(c, head, head_len, body, body_len) != 0)
+        base_log_seldom(BASE_LOG_WARN, "message to a peer dropped", "it does not read",
+                        BASE_I("node", id), NULL);
 }
 
 void peers_redial(struct peers *p, uint64_t id)
 {
-    struct peer *q = find(p, id);
-    if (!q || atomic_exchange(&q->redialling, true))
-        return;
-    q->redial.run = redial;
-    net_thread_post(p->thread, &q->redial);
+    const struct peer *q = find(p, id);
+    if (q)
+        net_dialer_redial(q->dialer);
 }
 
-/* ---- connections: the net thread ---- */
+/* ---- connections ---- */
 
 static void on_open(void *ctx, struct net_conn *c)
 {
     struct peer *q = ctx;
     (void)c;
-    atomic_store(&q->connected, true);
     base_log(BASE_LOG_INFO, "peer connected", BASE_I("node", q->id), NULL);
 }
 
@@ -98,7 +68,6 @@ static void on_closed(void *ctx, struct net_conn *c, const char *cause)
     (void)c;
     if (net_dialer_conn(q->dialer))
         return; /* a later one stands already */
-    atomic_store(&q->connected, false);
     base_log(BASE_LOG_WARN, "peer disconnected", BASE_I("node", q->id), BASE_S("cause", cause),
              NULL);
     if (q->peers->config.on_gone)
@@ -115,9 +84,9 @@ static void on_answer(void *ctx, struct net_conn *c, struct net_frame *f)
 
 static void on_message(void *ctx, struct net_frame *f)
 {
-    struct peers *p = ctx;
-    if (!p->config.on_message(p->config.ctx, f))
-        net_frame_free(f);
+    const struct peers *p = ctx;
+    p->config.on_message(p->config.ctx, f->bytes, f->len);
+    net_frame_free(f);
 }
 
 static void on_request(void *ctx, struct net_frame *f)

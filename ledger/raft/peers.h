@@ -5,9 +5,9 @@
  * in.
  *
  * A peer may also ask (a node that is being seeded does): frames with a tag, answered on the same
- * connection with net_service_answer.
+ * connection (proto/net/service.h).
  *
- * Threads: peers_send and peers_redial by the loop; the calls back on the net thread.
+ * Everything on the thread of the loop it was given (net_thread_call where that is another).
  * Bounds: PEERS_QUEUE_BYTES wait for a peer that does not read, what comes on top is dropped;
  * without a connection nothing waits.
  */
@@ -35,9 +35,8 @@ struct peers_config {
     struct peers_peer peers[PUMP_SERVERS_MAX]; /* all but ourselves */
     unsigned n_peers;
     void *ctx;
-    /* false: refused, and freed by the caller of this; true: the frame is the taker's. */
-    bool (*on_message)(void *ctx, struct net_frame *f);
-    /* To be answered with net_service_answer, from any thread. NULL: nobody may ask. */
+    void (*on_message)(void *ctx, const void *bytes, size_t n);
+    /* To be answered as proto/net/service.h says. NULL: nobody may ask. */
     void (*on_request)(void *ctx, struct net_frame *request);
     void (*on_gone)(void *ctx, uint64_t id); /* our connection to it was lost; may be NULL */
 };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The client port: requests of edges and tools (proto/net/service.h has the bounds). A frame that
- * is not for us or cannot be read is answered here, on the net thread; the rest goes to on_request.
+ * is not for us or cannot be read is answered here; the rest goes to on_request.
  *
  * Completion: each request given to on_request is answered exactly once with serve_port_answer,
- * from any one thread; that frees the request.
+ * on the port's thread; that frees the request.
  */
 #ifndef HOLDFAST_LEDGER_SERVE_PORT_H
 #define HOLDFAST_LEDGER_SERVE_PORT_H
@@ -25,7 +25,7 @@ struct serve_config {
     struct net_tls_files tls;
     unsigned in_flight;
     void *ctx;
-    /* The net thread. false: refused (the node is stopping); the request stays the port's. */
+    /* The port's thread. false: refused (the node is stopping); the request stays the port's. */
     bool (*on_request)(void *ctx, struct serve_request *r);
 };
 

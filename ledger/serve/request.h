@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One request of an edge or a tool, from its arrival at the client port to its reply. Made, checked
- * and sealed on the net thread; then the loop's alone until it is answered (port.h), which frees
+ * and sealed by the port; then the loop's alone until it is answered (port.h), which frees
  * it.
  */
 #ifndef HOLDFAST_LEDGER_SERVE_REQUEST_H

@@ -169,20 +169,36 @@ static uint32_t get_u32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-int net_conn_send(struct net_conn *c, struct net_frame *f)
+/* Half a frame on a connection that has ended is nobody's any more: that is told by on_closed. */
+static int send_bytes(struct net_conn *c, uint32_t tag, const void *head, size_t head_len,
+                      const void *body, size_t body_len)
 {
-    uint8_t head[NET_FRAME_HEAD];
+    uint8_t frame_head[NET_FRAME_HEAD];
+    size_t len = head_len + body_len;
     if (c->state != NET_CONN_OPEN)
         return -ENOTCONN;
-    if (base_buf_len(&c->out) + base_buf_len(&c->inflight) + f->len > c->config.queue_max)
+    if (base_buf_len(&c->out) + base_buf_len(&c->inflight) + len > c->config.queue_max)
         return -ENOBUFS;
-    put_u32(head, f->len);
-    put_u32(head + 4, f->tag);
-    bool ok = encrypt(c, head, sizeof head) && encrypt(c, f->bytes, f->len);
-    net_frame_free(f); /* half a frame on a connection that has ended is nobody's any more */
-    if (ok)
+    put_u32(frame_head, (uint32_t)len);
+    put_u32(frame_head + 4, tag);
+    if (encrypt(c, frame_head, sizeof frame_head) && encrypt(c, head, head_len) &&
+        encrypt(c, body, body_len))
         make_dirty(c);
     return 0;
+}
+
+int net_conn_send(struct net_conn *c, struct net_frame *f)
+{
+    int rv = send_bytes(c, f->tag, f->bytes, f->len, NULL, 0);
+    if (rv == 0)
+        net_frame_free(f);
+    return rv;
+}
+
+int net_conn_send_parts(struct net_conn *c, const void *head, size_t head_len, const void *body,
+                        size_t body_len)
+{
+    return send_bytes(c, 0, head, head_len, body, body_len);
 }
 
 /* ---- input ---- */

@@ -38,6 +38,10 @@ struct net_conn_config {
 /* Takes the frame on success. 0, -ENOBUFS (queue_max is reached), -ENOMEM, or -ENOTCONN. Never
  * calls back. */
 __attribute__((warn_unused_result)) int net_conn_send(struct net_conn *c, struct net_frame *f);
+/* The same for a frame in two pieces that stay the caller's; tag 0. */
+__attribute__((warn_unused_result)) int net_conn_send_parts(struct net_conn *c, const void *head,
+                                                            size_t head_len, const void *body,
+                                                            size_t body_len);
 /* Takes no more off the socket until resumed; one frame more may come. */
 void net_conn_pause(struct net_conn *c);
 /* May call on_frame before it returns. */

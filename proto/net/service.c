@@ -10,6 +10,7 @@
 #include "proto/net/listener.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -27,6 +28,8 @@ struct net_service {
     struct net_thread *thread;
     struct net_tls *tls;
     unsigned in_flight;
+    struct net_post turn; /* take_waiting, from the loop */
+    bool turning;         /* it is on its way */
     TAILQ_HEAD(, client) waiting;
     int open_result;
     char *error;
@@ -49,17 +52,21 @@ static void drop_if_over(struct client *c)
         free(c);
 }
 
-/* There is room again: for who waits longest. */
-static void take_waiting(struct net_service *s)
+/* There is room again: for who waits longest. From the loop, so that no taker is called from inside
+ * an answer of its own. */
+static void take_waiting(struct net_post *post)
 {
+    struct net_service *s =
+        (struct net_service *)(void *)((char *)post - offsetof(struct net_service, turn));
+    s->turning = false;
     while (s->in_flight < s->config.in_flight && !TAILQ_EMPTY(&s->waiting)) {
         struct client *c = TAILQ_FIRST(&s->waiting);
+        struct net_conn *conn = c->conn;
         struct net_frame *f = c->frame;
         TAILQ_REMOVE(&s->waiting, c, waiting);
         c->frame = NULL;
         take(c, f);
-        if (c->conn)
-            net_conn_resume(c->conn); /* may bring its next frame at once, which then waits */
+        net_conn_resume(conn); /* may bring its next frame at once, which then waits */
     }
 }
 
@@ -69,15 +76,17 @@ static void end_request(struct client *c)
     c->in_flight--;
     s->in_flight--;
     drop_if_over(c);
-    take_waiting(s);
+    if (TAILQ_EMPTY(&s->waiting) || s->turning)
+        return;
+    s->turning = true;
+    s->turn.run = take_waiting;
+    net_thread_post(s->thread, &s->turn);
 }
 
 /* ---- answers ---- */
 
-static void on_answer(struct net_post *post)
+static void send_reply(struct client *c, struct net_frame *f)
 {
-    struct net_frame *f = (struct net_frame *)post;
-    struct client *c = f->to;
     if (!c->conn) {
         net_frame_free(f);
     } else if (net_conn_send(c->conn, f) != 0) {
@@ -87,25 +96,40 @@ static void on_answer(struct net_post *post)
     end_request(c);
 }
 
-static void on_no_answer(struct net_post *post)
+void net_service_answer(struct net_frame *request, struct net_frame *reply)
 {
-    struct net_frame *request = (struct net_frame *)post;
     struct client *c = request->to;
+    if (reply)
+        reply->tag = request->tag;
     net_frame_free(request);
-    end_request(c);
+    if (reply)
+        send_reply(c, reply);
+    else
+        end_request(c);
 }
 
-void net_service_answer(struct net_frame *request, struct net_frame *reply)
+static void on_reply(struct net_post *post)
+{
+    struct net_frame *f = (struct net_frame *)post;
+    send_reply(f->to, f);
+}
+
+static void on_no_reply(struct net_post *post)
+{
+    net_service_answer((struct net_frame *)post, NULL);
+}
+
+void net_service_post(struct net_frame *request, struct net_frame *reply)
 {
     struct net_thread *thread = ((struct client *)request->to)->service->thread;
     if (!reply) {
-        request->post.run = on_no_answer;
+        request->post.run = on_no_reply;
         net_thread_post(thread, &request->post);
         return;
     }
     reply->to = request->to;
     reply->tag = request->tag;
-    reply->post.run = on_answer;
+    reply->post.run = on_reply;
     net_frame_free(request);
     net_thread_post(thread, &reply->post);
 }

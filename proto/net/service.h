@@ -4,8 +4,9 @@
  * connection is not read; who waits longest goes first, so no connection starves another. Frames
  * without a tag ask for no answer and go to on_message.
  *
- * Completion: each request that on_request took is answered exactly once with net_service_answer,
- * from any thread. If its connection has gone, so has the answer.
+ * Completion: each request that on_request took is answered exactly once, with net_service_answer
+ * on the service's thread, or with net_service_post from another. If its connection has gone, so
+ * has the answer.
  */
 #ifndef HOLDFAST_PROTO_NET_SERVICE_H
 #define HOLDFAST_PROTO_NET_SERVICE_H
@@ -21,12 +22,12 @@ struct net_service_config {
     size_t frame_max, queue_max; /* bytes: of a frame; of answers that a client does not read */
     unsigned conns_max, in_flight;
     void *ctx;
-    /* Both on the net thread. A reply that is known at once: net_service_answer from inside. */
+    /* Both on the service's thread. */
     void (*on_request)(void *ctx, struct net_frame *request);
     void (*on_message)(void *ctx, struct net_frame *message); /* NULL: such frames are dropped */
 };
 
-/* thread: where it lives; must outlive it. 0, or a negative code with its cause. */
+/* 0, or a negative code with its cause. */
 __attribute__((warn_unused_result)) int net_service_open(struct net_service **out,
                                                          struct net_thread *thread,
                                                          const struct net_service_config *config,
@@ -34,9 +35,11 @@ __attribute__((warn_unused_result)) int net_service_open(struct net_service **ou
 /* After the thread has stopped and every request has been answered. */
 void net_service_free(struct net_service *s);
 
-/* Takes both. reply NULL: none can be made, the caller learns by its timeout. */
+/* Take both, and never call back. reply NULL: none can be made, the caller learns by its timeout.
+ */
 void net_service_answer(struct net_frame *request, struct net_frame *reply);
-/* "address:port" of who sent it; the net thread, before it is answered. */
+void net_service_post(struct net_frame *request, struct net_frame *reply);
+/* "address:port" of who sent it; the service's thread, before it is answered. */
 const char *net_service_peer(const struct net_frame *request);
 
 #endif

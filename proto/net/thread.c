@@ -10,6 +10,8 @@
 struct net_thread {
     uv_loop_t uv;
     uv_async_t wake;
+    uv_timer_t limit; /* of a turn */
+    bool started;     /* it has a thread of its own */
     struct net_loop *loop;
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -44,6 +46,11 @@ void net_thread_post(struct net_thread *t, struct net_post *post)
         (void)uv_async_send(&t->wake);
 }
 
+void net_thread_wake(struct net_thread *t)
+{
+    (void)uv_async_send(&t->wake);
+}
+
 static void *run(void *arg)
 {
     struct net_thread *t = arg;
@@ -52,11 +59,29 @@ static void *run(void *arg)
     return NULL;
 }
 
+static void on_limit(uv_timer_t *timer)
+{
+    (void)timer; /* uv_run returns */
+}
+
+void net_thread_turn(struct net_thread *t, uint64_t timeout_ms)
+{
+    if (timeout_ms == 0) {
+        (void)uv_run(&t->uv, UV_RUN_NOWAIT);
+        return;
+    }
+    uv_update_time(&t->uv);
+    (void)uv_timer_start(&t->limit, on_limit, timeout_ms, 0);
+    (void)uv_run(&t->uv, UV_RUN_ONCE);
+    (void)uv_timer_stop(&t->limit);
+}
+
 static void close_handles(struct net_thread *t)
 {
     if (t->loop)
         net_loop_close(t->loop, NULL, NULL);
     uv_close((uv_handle_t *)&t->wake, NULL);
+    uv_close((uv_handle_t *)&t->limit, NULL);
 }
 
 static void release(struct net_thread *t)
@@ -66,7 +91,14 @@ static void release(struct net_thread *t)
     free(t);
 }
 
-struct net_thread *net_thread_start(const char *name)
+static void close_and_release(struct net_thread *t)
+{
+    close_handles(t);
+    (void)uv_run(&t->uv, UV_RUN_DEFAULT);
+    release(t);
+}
+
+struct net_thread *net_thread_new(void)
 {
     struct net_thread *t = calloc(1, sizeof *t);
     if (!t || uv_loop_init(&t->uv) != 0) {
@@ -74,17 +106,29 @@ struct net_thread *net_thread_start(const char *name)
         return NULL;
     }
     (void)pthread_mutex_init(&t->mutex, NULL); /* cannot fail without attributes */
-    t->name = name;
     t->end = &t->first;
     if (uv_async_init(&t->uv, &t->wake, on_wake) != 0) {
         release(t);
         return NULL;
     }
+    (void)uv_timer_init(&t->uv, &t->limit); /* cannot fail */
     t->wake.data = t;
-    if (net_loop_new(&t->loop, &t->uv) != 0 || pthread_create(&t->thread, NULL, run, t) != 0) {
-        close_handles(t);
-        (void)uv_run(&t->uv, UV_RUN_DEFAULT);
-        release(t);
+    if (net_loop_new(&t->loop, &t->uv) != 0) {
+        close_and_release(t);
+        return NULL;
+    }
+    return t;
+}
+
+struct net_thread *net_thread_start(const char *name)
+{
+    struct net_thread *t = net_thread_new();
+    if (!t)
+        return NULL;
+    t->name = name;
+    t->started = pthread_create(&t->thread, NULL, run, t) == 0;
+    if (!t->started) {
+        close_and_release(t);
         return NULL;
     }
     return t;
@@ -123,6 +167,10 @@ void net_thread_call(struct net_thread *t, void (*call)(void *arg), void *arg)
                      .arg = arg,
                      .mutex = PTHREAD_MUTEX_INITIALIZER,
                      .cond = PTHREAD_COND_INITIALIZER};
+    if (!t->started) { /* the owner's own */
+        call(arg);
+        return;
+    }
     net_thread_post(t, &c.post);
     pthread_mutex_lock(&c.mutex);
     while (!c.done)
@@ -141,6 +189,11 @@ void net_thread_stop(struct net_thread *t)
 {
     if (!t)
         return;
+    if (!t->started) {
+        on_wake(&t->wake); /* what was posted last */
+        close_and_release(t);
+        return;
+    }
     net_thread_call(t, close_all, t);
     (void)pthread_join(t->thread, NULL);
     release(t);

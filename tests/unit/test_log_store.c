@@ -380,7 +380,8 @@ static void F43_the_log_thread_groups_commits_and_tells_in_order(void **state)
     static struct log_entry e[N + 1];
     static uint8_t data[N + 1][4096];
     struct told told = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, true};
-    struct log_thread_calls calls = {&told, on_persisted, on_fatal};
+    struct log_thread_calls calls = {
+        .ctx = &told, .on_persisted = on_persisted, .on_fatal = on_fatal};
     struct log_store *s = open_log(LOG_STORE_WRITE, 0);
     struct log_thread *t;
     assert_int_equal(log_thread_start(&t, s, &calls), 0);

@@ -47,11 +47,10 @@ static uint64_t now_ms(void)
 }
 
 /* A message is its number, then its number's low byte again and again. */
-static bool on_message(void *ctx, struct net_frame *f)
+static void on_message(void *ctx, const void *bytes, size_t n)
 {
     struct side *s = ctx;
-    const uint8_t *p = f->bytes;
-    size_t n = f->len;
+    const uint8_t *p = bytes;
     uint32_t number = 0;
     pthread_mutex_lock(&s->mutex);
     s->whole = s->whole && n >= sizeof number;
@@ -64,8 +63,6 @@ static bool on_message(void *ctx, struct net_frame *f)
     s->got++;
     pthread_cond_broadcast(&s->cond);
     pthread_mutex_unlock(&s->mutex);
-    net_frame_free(f);
-    return true;
 }
 
 static void open_side(int i)
@@ -126,11 +123,31 @@ static int teardown(void **state)
     return store_tmp_teardown(state);
 }
 
-static void send_number(int from, uint64_t to, uint32_t number, size_t len)
+struct sending {
+    int from;
+    uint64_t to;
+    uint32_t number;
+    size_t len;
+};
+
+static void send_one(void *arg)
 {
     static uint8_t body[BIG];
-    memset(body, (int)(uint8_t)number, len);
-    peers_send(side[from].peers, to, &number, sizeof number, body, len);
+    struct sending *s = arg;
+    memset(body, (int)(uint8_t)s->number, s->len);
+    peers_send(side[s->from].peers, s->to, &s->number, sizeof s->number, body, s->len);
+}
+
+static void send_number(int from, uint64_t to, uint32_t number, size_t len)
+{
+    struct sending s = {from, to, number, len};
+    net_thread_call(side[from].thread, send_one, &s);
+}
+
+static void redial_2(void *arg)
+{
+    (void)arg;
+    peers_redial(side[1].peers, 2);
 }
 
 /* Waits until the side has taken `number`, or, once, for RETRY_MS. */
@@ -195,7 +212,7 @@ static void F43_a_peer_that_is_away_costs_nothing_and_is_found_again(void **stat
     side[2].last = 0;
     open_side(2);
     number = until_through(1, 2, number);
-    peers_redial(side[1].peers, 2);
+    net_thread_call(side[1].thread, redial_2, NULL);
     side[2].last = 0;
     (void)until_through(1, 2, number);
     assert_true(side[2].whole);
