@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/raft/engine_heap.h"
 #include "ledger/raft/pump_state.h"
 
 #include "proto/base/check.h"
@@ -83,6 +84,7 @@ struct pump *pump_new(const struct pump_config *config, const struct pump_io *io
     (void)snprintf(p->address, sizeof p->address, "%s", config->address);
     p->config.address = p->address;
     set_defaults(&p->config);
+    engine_heap_use();
     if (raft_init(&p->raft, NULL, NULL, config->id, p->address) != 0) {
         free(p);
         return NULL;
@@ -128,7 +130,7 @@ int pump_decode_conf(struct pump *p, const void *data, size_t n, struct raft_con
 static struct raft_entry *entries_for_start(const struct log_recovered *r, uint64_t first,
                                             unsigned n)
 {
-    struct raft_entry *e = raft_calloc(n, sizeof *e);
+    struct raft_entry *e = calloc(n, sizeof *e);
     if (!e)
         return NULL;
     for (size_t i = 0; i < r->runs.n; i++) {
@@ -208,7 +210,7 @@ static int start(struct pump *p, const struct log_recovered *r)
         rv = pump_step(p, &event, NULL, NULL, &code);
     if (code) /* the engine has freed the entries */
         return pump_die(p, "consensus engine: %s", raft_strerror(code));
-    raft_free(event.start.entries);
+    free(event.start.entries);
     return rv;
 }
 

@@ -4,7 +4,6 @@
 #include "proto/base/check.h"
 
 #include <errno.h>
-#include <raft.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@ enum { FIRST_CAP = 256, SLOT_COST = 128 /* bytes an entry counts on top of its p
 
 struct block *block_new(unsigned n, size_t bytes)
 {
-    struct block *b = raft_malloc(sizeof *b + n * sizeof b->entry[0] + bytes);
+    struct block *b = malloc(sizeof *b + n * sizeof b->entry[0] + bytes);
     if (b) {
         b->refs = 1;
         b->n = n;
@@ -29,7 +28,7 @@ void block_unref(struct block *b)
 {
     CHECK(b->refs > 0);
     if (--b->refs == 0)
-        raft_free(b);
+        free(b);
 }
 
 void tail_init(struct tail *t)

@@ -3,9 +3,9 @@
  * within a bound of bytes, what followers may still ask for. Not thread-safe.
  *
  * Payloads live in blocks: one allocation per event that brought entries, with the entries array
- * the log thread is handed. A block is libraft's "batch" while the engine decides, so it comes
- * from raft_malloc; afterwards it is counted: one reference per entry held here, one while the
- * log writes it. The log thread only reads it, and only while that reference stands.
+ * the log thread is handed. A block is libraft's "batch" while the engine decides (its memory is
+ * malloc's, too: engine_heap.h); afterwards it is counted: one reference per entry held here, one
+ * while the log writes it. The log thread only reads it, and only while that reference stands.
  */
 #ifndef HOLDFAST_LEDGER_TAIL_H
 #define HOLDFAST_LEDGER_TAIL_H

@@ -25,7 +25,7 @@ enum {
 };
 
 struct job {
-    _Atomic uint64_t done, failed;
+    _Atomic uint64_t done, failed, seed; /* in hand; 0: none */
     uint64_t figures[CAMPAIGN_FIGURES];
 };
 
@@ -57,6 +57,14 @@ static double seconds_since(const struct timespec *from)
 
 /* ---- one process ---- */
 
+/* A seed that did not come to its end. */
+static void lost(struct job *j)
+{
+    j->done++;
+    j->failed++;
+    j->seed = 0;
+}
+
 /* A CHECK of the shipped code, or a fault. Nothing here goes on afterwards, so what is not safe in
  * a handler is safe enough. */
 static void on_crash(int signal)
@@ -64,10 +72,7 @@ static void on_crash(int signal)
     (void)printf("seed %" PRIu64 ": signal %d\nreplay: %s --seed %" PRIu64 " --trace\n", running,
                  signal, campaign->program, running);
     (void)fflush(stdout);
-    if (shared) {
-        shared->job[own].done++;
-        shared->job[own].failed++;
-    }
+    lost(&shared->job[own]);
     _exit(1);
 }
 
@@ -102,8 +107,10 @@ static void work(void)
 {
     struct job *j = &shared->job[own];
     while (j->failed < FAILURES_MAX && take_seed(&running)) {
+        j->seed = running;
         j->failed += campaign->run(running, j->figures);
         j->done++;
+        j->seed = 0;
         (void)fflush(stdout);
     }
 }
@@ -171,6 +178,12 @@ static void watch(const struct campaign *c, const struct timespec *begin)
             if (pid[i] != ended)
                 continue;
             bool crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+            struct job *j = &shared->job[i];
+            if (j->seed != 0) {
+                (void)printf("seed %" PRIu64 ": the process ended, status %d\n", (uint64_t)j->seed,
+                             status);
+                lost(j);
+            }
             alive -= !crashed;
             pid[i] = crashed ? start(i) : 0;
         }
@@ -205,7 +218,7 @@ uint64_t campaign_run(const struct campaign *c)
     shared->left = c->seeds;
     tune_memory();
     take_signals();
-    if (c->jobs == 1 && c->hours <= 0)
+    if (c->seeds == 1) /* in this process, for a debugger */
         work();
     else
         watch(c, &begin);

@@ -46,6 +46,9 @@ static bool holds_order(struct engine_view *v, unsigned id)
         n->term_at(n->log, stored) != pump_term_of(p, stored))
         return broken(v, "STORED: n%u believes entry %" PRIu64 " of another term stored", id,
                       stored);
+    if (n->idle && n->last != p->runs.last)
+        return broken(v, "LOG: n%u holds entries to %" PRIu64 ", its engine knows %" PRIu64, id,
+                      n->last, p->runs.last);
     if (p->applied > stored || p->applied > p->commit || p->commit > p->runs.last)
         return broken(v,
                       "ORDER: n%u applied %" PRIu64 ", committed %" PRIu64 ", stored %" PRIu64
@@ -124,12 +127,6 @@ static bool decode(const void *head, size_t head_len, const void *body, size_t b
     return message_decode(joined, head_len + body_len, m, entries, &why) == 0;
 }
 
-/* The kind ends the head (message.c). */
-static enum raft_message_type kind_of(const void *head, size_t head_len)
-{
-    return (enum raft_message_type)((const uint8_t *)head)[head_len - 1];
-}
-
 static bool may_vote(struct engine_view *v, unsigned from, uint64_t term, uint64_t candidate)
 {
     const struct engine_node *n = &v->node[from];
@@ -144,13 +141,11 @@ bool engine_may_send(struct engine_view *v, unsigned from, const void *head, siz
                      const void *body, size_t body_len)
 {
     struct message m;
-    enum raft_message_type kind = kind_of(head, head_len);
-    if (kind == RAFT_INSTALL_SNAPSHOT)
-        return broken(v, "SNAPSHOT: n%u sends one, which nobody transfers or acknowledges", from);
-    if (kind == RAFT_APPEND_ENTRIES || kind == RAFT_TIMEOUT_NOW)
-        return true;
     if (!decode(head, head_len, body, body_len, &m))
         return broken(v, "n%u sends a message that cannot be decoded", from);
+    unsigned kind = m.raft.type;
+    if (kind == RAFT_INSTALL_SNAPSHOT)
+        return broken(v, "SNAPSHOT: n%u sends one, which nobody transfers or acknowledges", from);
     if (kind == RAFT_REQUEST_VOTE && !m.raft.request_vote.pre_vote)
         return may_vote(v, from, m.raft.request_vote.term, from);
     if (kind == RAFT_REQUEST_VOTE_RESULT && m.raft.request_vote_result.vote_granted &&
@@ -177,7 +172,7 @@ const char *engine_message_text(const void *head, size_t head_len, const void *b
     const struct raft_append_entries_result *ar = &m.raft.append_entries_result;
     const struct raft_request_vote *v = &m.raft.request_vote;
     const struct raft_request_vote_result *vr = &m.raft.request_vote_result;
-    switch (m.raft.type) {
+    switch ((unsigned)m.raft.type) {
     case RAFT_APPEND_ENTRIES:
         (void)snprintf(text, sizeof text,
                        "entries: term %llu, after %llu (term %llu), %u, commit %llu", a->term,
@@ -197,6 +192,9 @@ const char *engine_message_text(const void *head, size_t head_len, const void *b
         (void)snprintf(text, sizeof text, "%s%s, term %llu",
                        vr->pre_vote ? "you may ask: " : "vote: ", vr->vote_granted ? "yes" : "no",
                        vr->term);
+        break;
+    case MESSAGE_NOTE:
+        (void)snprintf(text, sizeof text, "a notice");
         break;
     default:
         (void)snprintf(text, sizeof text, "%s",

@@ -13,6 +13,8 @@ struct engine_node {
     const struct pump *pump; /* NULL: down */
     uint64_t disk_term, disk_vote;
     uint64_t safe;   /* entries 1 .. safe are on disk and survive a power loss at any moment */
+    uint64_t last;   /* entries on disk */
+    bool idle;       /* no write is under way */
     uint64_t change; /* newest configuration in the log, as handed to the disk; 0: not known */
     const void *log;
     uint64_t (*term_at)(const void *log, uint64_t index); /* index <= safe */
@@ -26,6 +28,7 @@ struct engine_view {
 
 /* Whether all holds; else what does not is in why.
  * - term and vote in memory are the durable ones
+ * - where no write is under way, the log on disk ends where the engine's does
  * - what an engine calls stored is, to stay; applied <= stored, applied <= committed <= last
  * - a follower that has not heard of a newer term holds, durably, what its leader counts
  * - one leader a term at a time; the configuration in force is the newest in the log */

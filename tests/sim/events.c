@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+bool sim_host;
+
 /* splitmix64 */
 uint64_t sim_random(struct sim_random *r)
 {
@@ -33,7 +35,9 @@ void sim_put(struct sim_events *q, uint64_t at_ms, int kind, int node, uint64_t 
 {
     if (q->n == q->cap) {
         q->cap = q->cap ? q->cap * 2 : 1024;
+        sim_host = true;
         q->heap = realloc(q->heap, q->cap * sizeof *q->heap);
+        sim_host = false;
         CHECK(q->heap);
     }
     struct sim_event e = {at_ms, q->order++, kind, node, life, data};

@@ -16,6 +16,8 @@ uint64_t sim_random(struct sim_random *r);
 unsigned sim_below(struct sim_random *r, unsigned n); /* 0 .. n-1 */
 bool sim_permille(struct sim_random *r, unsigned permille);
 
+extern bool sim_host; /* memory for the simulator itself, not for what it runs */
+
 struct sim_event {
     uint64_t at_ms, order;
     int kind, node;

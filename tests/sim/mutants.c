@@ -6,11 +6,16 @@
 #include "tests/sim/world.h"
 
 #include "ledger/core/machine.h"
+#include "ledger/raft/engine_heap.h"
 #include "ledger/raft/pump_state.h"
+
+#include <stdlib.h>
 
 enum sim_mutation sim_mutation;
 int64_t sim_wall_us = INT64_MIN;
 int sim_running;
+int sim_alloc_left = -1;
+unsigned sim_alloc_failed;
 
 static const struct {
     const char *name, *text;
@@ -152,4 +157,63 @@ WRAP(void, intake_drop_all, struct intake *in, enum proto_reply_status waiting)
         for (struct serve_request *r = in->requests; r; r = r->next)
             r->proposed = false;
     __real_intake_drop_all(in, waiting);
+}
+
+/* ---- no memory ---- */
+
+static bool no_memory(void)
+{
+    if (sim_running == 0 || sim_alloc_left < 0 || sim_host || sim_alloc_left-- > 0)
+        return false;
+    sim_alloc_failed++;
+    return true;
+}
+
+WRAP(void *, malloc, size_t n)
+{
+    return no_memory() ? NULL : __real_malloc(n);
+}
+
+WRAP(void *, calloc, size_t n, size_t size)
+{
+    return no_memory() ? NULL : __real_calloc(n, size);
+}
+
+WRAP(void *, realloc, void *p, size_t n)
+{
+    return no_memory() ? NULL : __real_realloc(p, n);
+}
+
+/* libraft is never refused any: the process would end (ledger/raft/engine_heap.h). */
+
+static void *heap_malloc(void *data, size_t n)
+{
+    (void)data;
+    return __real_malloc(n);
+}
+
+static void *heap_calloc(void *data, size_t n, size_t size)
+{
+    (void)data;
+    return __real_calloc(n, size);
+}
+
+static void *heap_realloc(void *data, void *p, size_t n)
+{
+    (void)data;
+    return __real_realloc(p, n);
+}
+
+static void heap_free(void *data, void *p)
+{
+    (void)data;
+    free(p);
+}
+
+WRAP(void, engine_heap_use, void)
+{
+    static struct raft_heap heap = {
+        .malloc = heap_malloc, .free = heap_free, .calloc = heap_calloc, .realloc = heap_realloc};
+    (void)__real_engine_heap_use;
+    raft_heap_set(&heap);
 }

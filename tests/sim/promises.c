@@ -37,6 +37,8 @@ static struct engine_view *view(const struct sim_world *w)
                                          .disk_term = n->term,
                                          .disk_vote = n->vote,
                                          .safe = safe(n),
+                                         .last = n->last,
+                                         .idle = !n->first_write,
                                          .change = n->change,
                                          .log = n->log,
                                          .term_at = term_at};
@@ -170,7 +172,7 @@ static void check_stamp(struct sim_node *n)
 
 void promises_check(struct sim_node *n)
 {
-    if (n->w->failed || !n->node->pump || !n->node->machine)
+    if (n->w->failed || n->node->failed || !n->node->pump || !n->node->machine)
         return;
     check_leader(n);
     check_commit(n);

@@ -34,6 +34,8 @@ static struct engine_view *view(const struct world *w)
                                          .disk_term = n->term,
                                          .disk_vote = n->vote,
                                          .safe = safe(n),
+                                         .last = n->last,
+                                         .idle = !n->first_write,
                                          .change = n->change,
                                          .log = n->log,
                                          .term_at = term_at};

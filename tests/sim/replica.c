@@ -27,6 +27,13 @@ struct pump_now replica_now(const struct sim_node *n)
                              .wall_us = wall_us - wall_us % n->coarse_us};
 }
 
+void replica_set_drift(struct sim_node *n, int ppm)
+{
+    int64_t now = (int64_t)n->w->now_ms, before = drifted(n, now);
+    n->drift_ppm = ppm;
+    n->mono_ms += (uint64_t)(before - drifted(n, now)); /* it does not go back */
+}
+
 /* ---- effects ---- */
 
 bool replica_dies(struct sim_node *n)
@@ -60,6 +67,11 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     uint64_t delay = 1 + sim_below(&w->random, n->net_ms);
     if (sim_often(w, w->rate.delay))
         delay += sim_below(&w->random, 2000);
+    if (w->lag_ms[n->id][peer] > 0) { /* in order, but late */
+        uint64_t *at = &w->link_at[n->id][peer], due = w->now_ms + delay + w->lag_ms[n->id][peer];
+        *at = due > *at ? due : *at;
+        delay = *at - w->now_ms;
+    }
     sim_put(&w->events, w->now_ms + delay, SIM_MESSAGE, (int)peer, 0, m);
     if (sim_often(w, w->rate.repeat))
         sim_put(&w->events,
@@ -150,13 +162,24 @@ static void drop_replies(struct sim_node *n)
 
 static void enter(struct sim_node *n)
 {
+    if (!n->w->faulty)
+        sim_alloc_left = -1;
+    else if (sim_rarely(n->w, n->w->rate.oom))
+        sim_alloc_left = (int)sim_below(&n->w->random, sim_permille(&n->w->random, 500) ? 8 : 100);
     sim_running = n->id;
     sim_wall_us = replica_now(n).wall_us;
     n->stamp_us = 0;
 }
 
-static void leave(void)
+static void leave(struct sim_node *n)
 {
+    if (sim_alloc_failed > 0) {
+        sim_say(n->w, "n%d: no memory for %s", n->id,
+                n->node->failed ? "what it must do: it ends" : "something");
+        n->w->counters.allocations_failed += sim_alloc_failed;
+        n->dying |= n->node->failed;
+    }
+    sim_alloc_failed = 0;
     sim_running = 0;
     sim_wall_us = INT64_MIN;
 }
@@ -177,6 +200,10 @@ void replica_crash(struct sim_node *n, const char *why)
     n->life++;
     n->paused_until_ms = 0;
     w->counters.crashes += !w->over;
+    for (int i = 1; i <= w->n && !w->over; i++) /* most hear at once that its connections end */
+        if (i != n->id && !w->cut[n->id][i] && sim_permille(&w->random, 700))
+            sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, 40), SIM_GONE, i, 0,
+                    (void *)(uintptr_t)n->id);
     sim_say(w, "n%d crashes (%s); its log ends at %" PRIu64 ", its checkpoint at %" PRIu64, n->id,
             why, n->last, n->durable ? n->durable->meta.applied_index : 0);
 }
@@ -265,7 +292,7 @@ void replica_start(struct sim_node *n)
         rv = node_start(n->node, replica_now(n), &start);
     }
     log_recovered_close(&log);
-    leave();
+    leave(n);
     sim_say(w, "n%d starts: log to %" PRIu64 ", checkpoint at %" PRIu64 ", term %" PRIu64, n->id,
             n->last, n->applied, n->term);
     after(n);
@@ -277,12 +304,16 @@ static void on_request(struct sim_node *n, struct sim_rpc *rpc)
 {
     struct serve_refusal refusal;
     struct net_frame *f = net_frame_of(rpc->bytes, rpc->len);
-    CHECK(f != NULL);
+    if (!f) {
+        CHECK(sim_alloc_failed > 0);
+        return; /* the connection ends */
+    }
     struct serve_request *r =
         serve_request_open(f, &n->config.cluster.uuid, n->config.cluster.group, &refusal);
     if (!r) {
         net_frame_free(f);
-        sim_fail(n->w, "n%d refuses a frame: %s", n->id, refusal.detail);
+        if (sim_alloc_failed == 0)
+            sim_fail(n->w, "n%d refuses a frame: %s", n->id, refusal.detail);
         return;
     }
     f->to = rpc; /* its way back; nobody looks inside */
@@ -341,6 +372,10 @@ static void handle(struct sim_node *n, const struct sim_event *e)
     case SIM_STATE:
         on_state(n, e->data != NULL);
         break;
+    case SIM_GONE:
+        n->w->counters.connections_gone++;
+        node_on_gone(n->node, replica_now(n), (uint64_t)(uintptr_t)e->data);
+        break;
     case SIM_REQUEST:
         on_request(n, e->data);
         break;
@@ -365,7 +400,7 @@ void replica_handle(struct sim_node *n, const struct sim_event *e)
         node_timers(n->node, replica_now(n));
     if (!n->dying)
         node_propose(n->node);
-    leave();
+    leave(n);
     after(n);
 }
 
@@ -376,7 +411,7 @@ void replica_stop(struct sim_node *n)
     sim_say(n->w, "n%d is told to stop", n->id);
     enter(n);
     node_on_stop(n->node, replica_now(n));
-    leave();
+    leave(n);
     after(n);
 }
 
@@ -388,6 +423,6 @@ void replica_transfer(struct sim_node *n)
     int rv = pump_transfer(n->node->pump, replica_now(n), 0);
     n->w->counters.transfers += rv == 0;
     node_pump_result(n->node, rv == PUMP_NOT_LEADER || rv == -ENOENT ? 0 : rv);
-    leave();
+    leave(n);
     after(n);
 }

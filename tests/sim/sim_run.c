@@ -31,7 +31,9 @@ void *sim_alloc(struct sim_world *w, size_t n)
     if (chunk_now == chunks) {
         CHECK(chunks < CHUNKS_MAX);
         chunk_size[chunks] = n > CHUNK ? n : CHUNK;
+        sim_host = true;
         chunk[chunks] = malloc(chunk_size[chunks]);
+        sim_host = false;
         CHECK(chunk[chunks]);
         chunks++;
     }
@@ -115,7 +117,10 @@ static void draw_rates(struct sim_world *w)
                                   .jump = up_to(w, 20),
                                   .transfer = up_to(w, 20),
                                   .stop = up_to(w, 20),
-                                  .dup_request = up_to(w, 150)};
+                                  .dup_request = up_to(w, 150),
+                                  .lag = up_to(w, w->harsh ? 40 : 10),
+                                  .gone = up_to(w, 20),
+                                  .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
 }
 
 static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
@@ -173,6 +178,29 @@ static void fault_cut(struct sim_world *w)
     }
 }
 
+/* Links that fall behind, each by its own time, and keep the order of what they carry. */
+static void fault_lag(struct sim_world *w)
+{
+    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    if (sim_permille(&w->random, 400))
+        return;
+    int a = leader_or_any(w)->id;
+    bool from = sim_permille(&w->random, 300), all = sim_permille(&w->random, 500);
+    for (int b = 1; b <= w->n; b++)
+        if (b != a && (all || sim_permille(&w->random, 500)))
+            w->lag_ms[from ? a : b][from ? b : a] = sim_below(&w->random, 1500);
+    w->counters.slow_links++;
+    sim_say(w, "links %s n%d fall behind", from ? "from" : "to", a);
+}
+
+/* A connection breaks for no reason. */
+static void fault_gone(struct sim_world *w)
+{
+    int a = any(w)->id, b = leader_or_any(w)->id;
+    if (a != b)
+        sim_put(&w->events, w->now_ms + 1, SIM_GONE, a, 0, (void *)(uintptr_t)b);
+}
+
 static void fault_clock(struct sim_world *w, struct sim_node *n)
 {
     static const int64_t jumps_ms[] = {2000, 60000, 3600000, 86400000};
@@ -214,6 +242,10 @@ static void fault(struct sim_world *w)
         fault_crash(w);
     if (sim_often(w, r->cut * 10))
         fault_cut(w);
+    if (sim_often(w, r->lag * 10))
+        fault_lag(w);
+    if (sim_often(w, r->gone * 10))
+        fault_gone(w);
     if (sim_often(w, r->pause * 5))
         fault_pause(w, any(w));
     if (sim_often(w, r->jump * 10))
@@ -231,14 +263,17 @@ static void heal(struct sim_world *w)
 {
     w->faulty = false;
     memset(w->cut, 0, sizeof w->cut);
+    memset(w->lag_ms, 0, sizeof w->lag_ms);
     w->answers_at_heal = w->counters.answers;
     int down = sim_permille(&w->random, 250) ? any(w)->id : 0; /* a minority may stay away */
     sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
     for (int i = 1; i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
         n->full_until_ms = 0;
-        if (n->bad_clock)
+        if (n->bad_clock) {
             n->offset_us = 0;
+            replica_set_drift(n, 0);
+        }
         if (i != down)
             replica_start(n);
     }
@@ -298,6 +333,14 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
     n->config.self = &n->config.cluster.nodes[id - 1];
 }
 
+/* May be set at any moment, and may run too fast or too slow by up to 5 %. */
+static void spoil_clock(struct sim_world *w, struct sim_node *n)
+{
+    n->bad_clock = true;
+    if (sim_permille(&w->random, 300))
+        n->drift_ppm = (int)sim_below(&w->random, 100000) - 50000;
+}
+
 static void boot(struct sim_world *w)
 {
     struct pump_server servers[SIM_NODES];
@@ -312,7 +355,8 @@ static void boot(struct sim_world *w)
         make_node(w, i, conf, (size_t)len);
     if (sim_permille(&w->random, 500))
         for (int i = 0; i < w->n / 2; i++)
-            any(w)->bad_clock = i == 0 || sim_permille(&w->random, 500);
+            if (i == 0 || sim_permille(&w->random, 500))
+                spoil_clock(w, any(w));
     truth_open(w);
     for (int i = 1; i <= w->n; i++)
         replica_start(&w->node[i]);
@@ -380,6 +424,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
 void sim_world_close(struct sim_world *w)
 {
     w->over = true;
+    sim_alloc_left = -1;
     for (int i = 1; i <= w->n; i++)
         replica_crash(&w->node[i], "the run is over");
     truth_close(w);

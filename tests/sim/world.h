@@ -36,6 +36,7 @@ enum sim_event_kind {
     SIM_CALLER,  /* a caller acts; node: caller */
     SIM_RESTART,
     SIM_FAULT,
+    SIM_GONE, /* a connection seems to be dead; data: the peer */
 };
 
 /* ---- mutants: bugs that the checkers must find (mutants.c) ---- */
@@ -80,6 +81,9 @@ enum sim_mutation {
 extern enum sim_mutation sim_mutation; /* one at a time, for the whole process */
 extern int64_t sim_wall_us;            /* of the node that is running; INT64_MIN: none */
 extern int sim_running;                /* its id */
+/* The node that is running gets no memory after so many more allocations; < 0: it does. */
+extern int sim_alloc_left;
+extern unsigned sim_alloc_failed;
 
 /* ---- what a disk holds ---- */
 struct sim_entry {
@@ -210,6 +214,9 @@ struct sim_caller {
     X(crashes_inside_an_effect)                                                                    \
     X(stops)                                                                                       \
     X(pauses)                                                                                      \
+    X(slow_links)                                                                                  \
+    X(connections_gone)                                                                            \
+    X(allocations_failed)                                                                          \
     X(clock_jumps)                                                                                 \
     X(full_disks)                                                                                  \
     X(checkpoints)                                                                                 \
@@ -223,7 +230,7 @@ struct sim_counters {
 
 struct sim_faults {
     unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
-        dup_request;
+        dup_request, lag, gone, oom;
 };
 
 struct sim_world {
@@ -234,10 +241,12 @@ struct sim_world {
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
     uint64_t sent_order;
-    bool over;              /* nodes that go down now did not crash */
-    bool faulty;            /* until the heal */
-    bool harsh;             /* a run for consensus rather than for money */
-    struct sim_faults rate; /* permille, or per 100,000 where rare */
+    uint64_t lag_ms[SIM_NODES + 1][SIM_NODES + 1];  /* of a link; keeps order */
+    uint64_t link_at[SIM_NODES + 1][SIM_NODES + 1]; /* arrival of the last on a slow link */
+    bool over;                                      /* nodes that go down now did not crash */
+    bool faulty;                                    /* until the heal */
+    bool harsh;                                     /* a run for consensus rather than for money */
+    struct sim_faults rate;                         /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
     struct sim_caller caller[SIM_CALLERS];
     unsigned callers;
@@ -300,7 +309,8 @@ void replica_crash(struct sim_node *n, const char *why);
 void replica_handle(struct sim_node *n, const struct sim_event *e);
 struct pump_now replica_now(const struct sim_node *n);
 void replica_transfer(struct sim_node *n);
-void replica_stop(struct sim_node *n); /* in order, as by SIGTERM */
+void replica_set_drift(struct sim_node *n, int ppm); /* from now on */
+void replica_stop(struct sim_node *n);               /* in order, as by SIGTERM */
 /* Inside callbacks: from now on nothing gets out. */
 bool replica_dies(struct sim_node *n);
 

@@ -2,6 +2,7 @@
  * The pump by hand: a few pumps whose messages and writes the test carries itself. The simulator
  * (tests/sim) does the wide search; here are the traces it meets too rarely, and the interface.
  */
+#include "ledger/raft/engine_heap.h"
 #include "ledger/raft/guard.h"
 #include "ledger/raft/message.h"
 #include "ledger/raft/pump.h"
@@ -11,7 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 // cmocka needs these before it
 #include <cmocka.h>
 
@@ -113,8 +116,8 @@ static void start(unsigned nodes, unsigned disable_guards)
                                      .seed = (unsigned)i,
                                      .max_inflight = 64,
                                      .disable_guards = disable_guards};
-        struct pump_io io = {h,     save_term, append,         read_entries, send_out,
-                             apply, on_role,   on_seed_needed, NULL, NULL, NULL};
+        struct pump_io io = {h,       save_term,      append, read_entries, send_out, apply,
+                             on_role, on_seed_needed, NULL,   NULL,         NULL};
         h->pump = pump_new(&config, &io);
         assert_non_null(h->pump);
         const struct log_entry *conf;
@@ -496,6 +499,27 @@ static void F43_a_vote_that_cannot_be_saved_is_final_and_never_sent(void **state
     stop(3);
 }
 
+/* libraft does not bear being refused memory. */
+static void F43_no_memory_for_the_engine_ends_the_process(void **state)
+{
+    (void)state;
+    int status;
+    void *p = engine_heap_get(NULL, 0);
+    assert_non_null(p);
+    p = engine_heap_get(p, 100);
+    assert_non_null(p);
+    free(p);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)engine_heap_get(NULL, SIZE_MAX / 2);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
 /* Not a limit that is asserted: machines differ. The design asks for 100,000 a second. */
 static void F43_throughput_of_small_entries(void **state)
 {
@@ -570,6 +594,7 @@ int main(void)
         cmocka_unit_test(F43_writes_in_hand_are_bounded),
         cmocka_unit_test(F45_the_trail_follows_what_is_kept),
         cmocka_unit_test(F43_a_vote_that_cannot_be_saved_is_final_and_never_sent),
+        cmocka_unit_test(F43_no_memory_for_the_engine_ends_the_process),
         cmocka_unit_test(F43_throughput_of_small_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
