@@ -104,6 +104,7 @@ void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us
     struct node *n = ctx;
     (void)ordinal;
     (void)time_us;
+    counters_result(&n->counters, command, result);
     if (!command || result->code != PROTO_OK || (result->flags & PROTO_FLAG_DUPLICATE) != 0 ||
         !proto_command_cluster(command->head.kind) || n->role != PUMP_LEADER ||
         pump_term_of(n->pump, index) != n->term)

@@ -58,7 +58,11 @@ static int read_node(struct base_conf *f, struct node_config *c, char error[BASE
     if ((rv = base_conf_path_of(f, "node", "data", true, &c->data, error)) != 0 ||
         (rv = read_listen(f, "peer_listen", c->self->peer, c->peer_listen, error)) != 0)
         return rv;
-    return read_listen(f, "client_listen", c->self->client, c->client_listen, error);
+    rv = read_listen(f, "client_listen", c->self->client, c->client_listen, error);
+    if (rv == 0 && base_conf_get(f, "node", "metrics"))
+        rv = base_conf_address(f, "node", "metrics", c->metrics_host, sizeof c->metrics_host,
+                               &c->metrics_port, error);
+    return rv;
 }
 
 static int read_tls(struct base_conf *f, struct node_config *c, char error[BASE_CONF_ERROR])

@@ -6,6 +6,7 @@
  *             cluster = cluster.conf     relative paths: to this file
  *             data = DIR
  *             peer_listen, client_listen = HOST:PORT   where they differ from cluster.conf's
+ *             metrics = HOST:PORT        figures for Prometheus; none: they are not served
  *   [tls]     peer_ca, peer_cert, client_ca, client_cert   PEM; a cert file holds its key too
  *   [raft]    election_timeout_ms = 500  heartbeat_ms = 100
  *   [limits]  in_flight = 128            requests of edges and tools taken at once
@@ -34,6 +35,8 @@ struct node_config {
     char *peer_ca, *peer_cert, *client_ca, *client_cert;
     char peer_listen[PROTO_NAME_MAX + 1];
     char client_listen[PROTO_NAME_MAX + 1];
+    char metrics_host[PROTO_NAME_MAX + 1]; /* "": no metrics are served */
+    uint16_t metrics_port;
     unsigned election_timeout_ms, heartbeat_ms;
     unsigned in_flight;
     uint64_t cache_records;

@@ -65,6 +65,8 @@ static int apply(void *ctx, const struct log_entry *e)
                      : core_machine_skip(n->machine, e->index, e->term, e->kind, e->data, e->len);
     if (rv != 0)
         return machine_failed(n, rv, e->index);
+    if (command)
+        n->counters.expired += outcome.expired;
     core_machine_position(n->machine, &at);
     rv = intake_applied(&n->intake, e->index, e->term, &at.chain, command ? &outcome : NULL);
     if (rv != 0)

@@ -56,6 +56,8 @@ void node_host_loop(struct node_host *h)
         if (!n->failed)
             node_timers(n, node_clock_now());
         node_propose(n);
+        if (!n->failed)
+            node_metrics_publish(h->metrics, n, node_clock_now().mono_ms);
     }
     h->ended = true;
 }

@@ -258,6 +258,14 @@ static int open_port(struct node_host *h)
     return 0;
 }
 
+static int open_metrics(struct node_host *h)
+{
+    char error[256];
+    if (node_metrics_open(&h->metrics, h->node.config, h->dir.log, error) != 0)
+        return node_fail(&h->node, NODE_EXIT_USAGE, "metrics", error);
+    return 0;
+}
+
 /* ---- signals ---- */
 
 static void *wait_for_signal(void *arg)
@@ -303,6 +311,8 @@ static int start_node(struct node_host *h, const struct log_recovered *recovered
         rv = node_start(&h->node, node_clock_now(), &start);
     if (rv == 0)
         rv = open_port(h);
+    if (rv == 0)
+        rv = open_metrics(h);
     return rv == 0 ? open_signals(h) : rv;
 }
 
@@ -336,6 +346,7 @@ static void close_node(struct node_host *h)
 {
     if (h->inbox && h->node.machine)
         node_host_finish(h);
+    node_metrics_close(h->metrics);
     archive_thread_stop(h->archiver);
     if (h->log)
         log_thread_stop(h->log);

@@ -6,6 +6,7 @@
 #define HOLDFAST_LEDGER_NODE_HOST_H
 
 #include "ledger/inbox.h"
+#include "ledger/metrics.h"
 #include "ledger/node_state.h"
 #include "ledger/raft/peers.h"
 #include "ledger/serve/port.h"
@@ -28,6 +29,7 @@ struct node_host {
     bool ended;             /* the loop: whoever still asks is told so */
     struct peers *peers;
     struct serve_port *port;
+    struct node_metrics *metrics; /* NULL: not asked for */
 };
 
 struct node_io node_host_io(struct node_host *h);

@@ -19,6 +19,7 @@
 #include "ledger/node.h"
 #include "ledger/node_io.h"
 #include "ledger/reads.h"
+#include "ledger/report/counters.h"
 #include "ledger/report/drift.h"
 #include "ledger/room.h"
 
@@ -42,6 +43,7 @@ struct node {
     /* deciding */
     struct core_machine *machine;
     struct drift drift;
+    struct counters counters;
     struct pump *pump;
     struct pump_now now; /* of the event being handled */
     enum pump_role role; /* as the pump told last */

@@ -48,6 +48,13 @@ void init_text_cluster(FILE *f, const struct init_plan *p)
     }
 }
 
+static void put_metrics(FILE *f)
+{
+    fprintf(f,
+            "; figures for Prometheus, without a password: on loopback or a network of your own\n"
+            ";metrics = 127.0.0.1:9464\n");
+}
+
 void init_text_node(FILE *f, const struct init_plan *p, unsigned i)
 {
     fprintf(f,
@@ -55,7 +62,10 @@ void init_text_node(FILE *f, const struct init_plan *p, unsigned i)
             "[node]\n"
             "id = %u\n"
             "cluster = cluster.conf\n"
-            "data = %s/node-%u\n"
+            "data = %s/node-%u\n",
+            i, i, p->data, i);
+    put_metrics(f);
+    fprintf(f,
             "\n"
             "[tls]\n"
             "; towards the other nodes\n"
@@ -64,7 +74,7 @@ void init_text_node(FILE *f, const struct init_plan *p, unsigned i)
             "; towards edges and tools\n"
             "client_ca = certs/client-ca.crt\n"
             "client_cert = certs/node-%u-client.pem\n",
-            i, i, p->data, i, i, i);
+            i, i);
 }
 
 static void put_provider(FILE *f, const struct init_plan *p)
@@ -104,7 +114,9 @@ void init_text_edge(FILE *f, const struct init_plan *p, unsigned i)
 {
     fprintf(f, "; Edge %u: what API clients talk to.\n[edge]\n", i);
     put_address(f, "listen", p->edge_host, p->edge_port[i - 1]);
-    fprintf(f, "workers = 1\n\n");
+    fprintf(f, "workers = 1\n");
+    put_metrics(f);
+    fprintf(f, "\n");
     if (p->plain_http)
         fprintf(f,
                 "; Plain HTTP, for trying things out only. With TLS:\n"
