@@ -7,6 +7,7 @@
 
 #include "edge/http/tls_session.h"
 #include "proto/net/identity.h"
+#include "proto/net/tls.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -91,15 +92,6 @@ void edge_http_tls_free(struct edge_http_tls *tls)
     free(tls);
 }
 
-/* AEAD suites with forward secrecy only, AES-GCM first: every TLS 1.2 client in use has one. */
-static const uint16_t SUITES[] = {
-    BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-};
 static const char *const PROTOCOLS[] = {"http/1.1"};
 
 struct http_tls_session *http_tls_session_new(struct edge_http_tls *tls)
@@ -118,7 +110,7 @@ struct http_tls_session *http_tls_session_new(struct edge_http_tls *tls)
                                    br_skey_decoder_get_ec(&id->key));
     br_ssl_engine_context *engine = &s->server.eng;
     br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_set_suites(engine, SUITES, sizeof SUITES / sizeof SUITES[0]);
+    br_ssl_engine_set_suites(engine, net_tls_suites, NET_TLS_SUITES);
     br_ssl_engine_set_protocol_names(engine, (const char **)(uintptr_t)PROTOCOLS, 1);
     br_ssl_engine_add_flags(engine, BR_OPT_ENFORCE_SERVER_PREFERENCES | BR_OPT_NO_RENEGOTIATION |
                                         BR_OPT_FAIL_ON_ALPN_MISMATCH);

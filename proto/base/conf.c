@@ -277,8 +277,7 @@ bool base_address_split(const char *text, char *host, size_t cap, uint16_t *port
     char *end;
     errno = 0;
     unsigned long p = strtoul(colon + 1, &end, 10);
-    if (n == 0 || n >= cap || errno || end == colon + 1 || *end || p > 65535 || colon[1] == '-' ||
-        colon[1] == '+')
+    if (n == 0 || n >= cap || errno || *end || p > 65535 || colon[1] < '0' || colon[1] > '9')
         return false;
     memcpy(host, from, n);
     host[n] = '\0';
@@ -289,7 +288,7 @@ bool base_address_split(const char *text, char *host, size_t cap, uint16_t *port
 int base_conf_address(struct base_conf *c, const char *section, const char *key, char *host,
                       size_t cap, uint16_t *port, char error[BASE_CONF_ERROR])
 {
-    const char *v;
+    const char *v = NULL;
     int rv = base_conf_need(c, section, key, &v, error);
     if (rv)
         return rv;

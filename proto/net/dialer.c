@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "proto/net/address.h"
+#include "proto/base/conf.h"
 #include "proto/net/loop_state.h"
 
 #include <errno.h>
@@ -79,11 +79,10 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *info
     net_loop_drop(d->loop);
 }
 
-static bool numeric(const struct net_address *a, struct sockaddr_storage *out)
+static bool numeric(const struct net_dialer *d, struct sockaddr_storage *out)
 {
-    int port = atoi(a->port);
-    return uv_ip4_addr(a->host, port, (struct sockaddr_in *)out) == 0 ||
-           uv_ip6_addr(a->host, port, (struct sockaddr_in6 *)out) == 0;
+    return uv_ip4_addr(d->host, d->port, (struct sockaddr_in *)out) == 0 ||
+           uv_ip6_addr(d->host, d->port, (struct sockaddr_in6 *)out) == 0;
 }
 
 static void attempt(struct net_dialer *d)
@@ -92,13 +91,14 @@ static void attempt(struct net_dialer *d)
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     if (d->conn || d->resolving)
         return;
-    if (numeric(&d->address, &to)) {
+    if (numeric(d, &to)) {
         dial(d, (const struct sockaddr *)&to);
         return;
     }
     d->resolve.data = d;
-    int rv = uv_getaddrinfo(d->loop->uv, &d->resolve, on_resolved, d->address.host, d->address.port,
-                            &hints);
+    char service[8];
+    (void)snprintf(service, sizeof service, "%u", d->port);
+    int rv = uv_getaddrinfo(d->loop->uv, &d->resolve, on_resolved, d->host, service, &hints);
     if (rv != 0) {
         wait_and_retry(d, uv_strerror(rv));
         return;
@@ -122,7 +122,7 @@ int net_dialer_new(struct net_dialer **out, struct net_loop *l,
         (void)snprintf(error, 256, "out of memory");
         return -ENOMEM;
     }
-    if (net_address_parse(&d->address, config->address) != 0) {
+    if (!base_address_split(config->address, d->host, sizeof d->host, &d->port) || d->port == 0) {
         (void)snprintf(error, 256, "%s: not an address: host:port is", config->address);
         free(d->server_name);
         free(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/base/conf.h"
 #include "proto/base/log.h"
-#include "proto/net/address.h"
 #include "proto/net/loop_state.h"
 
 #include <errno.h>
@@ -63,13 +63,15 @@ static int fail(char error[256], const char *address, int rv)
 
 static int resolve(struct addrinfo **out, const char *text, char error[256])
 {
-    struct net_address a;
+    char host[NI_MAXHOST], service[8];
+    uint16_t port;
     const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
-    if (net_address_parse(&a, text) != 0) {
+    if (!base_address_split(text, host, sizeof host, &port)) {
         (void)snprintf(error, 256, "%s: not an address: host:port is", text);
         return -EINVAL;
     }
-    int rv = getaddrinfo(a.host, a.port, &hints, out);
+    (void)snprintf(service, sizeof service, "%u", port);
+    int rv = getaddrinfo(host, service, &hints, out);
     if (rv != 0) {
         (void)snprintf(error, 256, "%s: %s", text, gai_strerror(rv));
         return -EINVAL;

@@ -8,7 +8,6 @@
 #define HOLDFAST_PROTO_NET_LOOP_STATE_H
 
 #include "proto/base/buf.h"
-#include "proto/net/address.h"
 #include "proto/net/conn.h"
 #include "proto/net/dialer.h"
 #include "proto/net/listener.h"
@@ -16,7 +15,7 @@
 
 #include <sys/queue.h>
 
-enum { NET_READ_BYTES = 128 * 1024, NET_SWEEP_MS = 500, NET_PEER_TEXT = 64 };
+enum { NET_READ_BYTES = 128 * 1024, NET_SWEEP_MS = 500, NET_PEER_TEXT = 64, NET_HOST_MAX = 256 };
 
 enum net_conn_state { NET_CONN_HANDSHAKE, NET_CONN_OPEN, NET_CONN_CLOSED };
 
@@ -80,7 +79,8 @@ struct net_dialer {
     SLIST_ENTRY(net_dialer) entry;
     struct net_loop *loop;
     struct net_conn_config conn_config;
-    struct net_address address;
+    char host[NET_HOST_MAX];
+    uint16_t port;
     char *server_name;
     uv_timer_t timer; /* until the next attempt */
     uv_getaddrinfo_t resolve;

@@ -52,7 +52,7 @@ int net_tls_check(const struct net_tls_files *files, char error[256])
     return rv;
 }
 
-static const uint16_t SUITES[] = {
+const uint16_t net_tls_suites[NET_TLS_SUITES] = {
     BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
     BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
     BR_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -104,7 +104,7 @@ struct net_session *net_session_new(const struct net_tls *tls, const char *serve
     else
         init_server(s, tls);
     br_ssl_engine_set_versions(s->engine, BR_TLS12, BR_TLS12);
-    br_ssl_engine_set_suites(s->engine, SUITES, sizeof SUITES / sizeof SUITES[0]);
+    br_ssl_engine_set_suites(s->engine, net_tls_suites, NET_TLS_SUITES);
     br_ssl_engine_add_flags(s->engine, BR_OPT_NO_RENEGOTIATION |
                                            (server_name ? 0U : BR_OPT_ENFORCE_SERVER_PREFERENCES));
     br_ssl_engine_set_buffers_bidi(s->engine, s->in, sizeof s->in, s->out, sizeof s->out);

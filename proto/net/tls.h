@@ -8,6 +8,12 @@
 #ifndef HOLDFAST_PROTO_NET_TLS_H
 #define HOLDFAST_PROTO_NET_TLS_H
 
+#include <stdint.h>
+
+/* Cipher suites we speak anywhere: forward secrecy and AEAD only, AES-GCM first. */
+enum { NET_TLS_SUITES = 6 };
+extern const uint16_t net_tls_suites[NET_TLS_SUITES];
+
 struct net_tls_files {
     const char *ca_file;   /* PEM: who may stand on the other side */
     const char *cert_file; /* PEM: our certificate (with its chain) and its key, in one file */

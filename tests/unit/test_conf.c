@@ -93,8 +93,9 @@ static void F49_addresses(void **state)
     (void)state;
     assert_true(base_address_split("127.0.0.1:0", host, sizeof host, &port));
     assert_true(base_address_split("node-1.example:65535", host, sizeof host, &port));
-    static const char *const bad[] = {"",        ":1",   "a",      "a:",  "a:x",
-                                      "a:65536", "a:-1", "::1:80", "[]:1"};
+    static const char *const bad[] = {
+        "",       ":1",   "a",     "a:",    "a:x",  "a:65536", "a:-1",
+        "::1:80", "[]:1", "a: 80", "a:+80", "a:1x", "[::1]80", "a:99999999999999999999"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_false(base_address_split(bad[i], host, sizeof host, &port));
 }

@@ -2,7 +2,6 @@
  * Frames over mutual TLS between two ends on one loop: who gets in, what arrives, and what a
  * hostile or slow other side can do.
  */
-#include "proto/net/address.h"
 #include "proto/net/dialer.h"
 #include "proto/net/listener.h"
 #include "tests/unit/free_port.h"
@@ -398,22 +397,6 @@ static void F43_connections_past_the_bound_are_closed(void **state)
     world_free(w);
 }
 
-static void F32_addresses_are_read_exactly(void **state)
-{
-    static const char *const bad[] = {"",      "host",  "host:",      ":1",     "host:0",
-                                      "h:1x",  "h:-1",  "h:65536",    "::1:80", "[::1]80",
-                                      "h:+80", "h: 80", "h:99999999", "[]:1"};
-    struct net_address a;
-    (void)state;
-    assert_int_equal(net_address_parse(&a, "127.0.0.1:80"), 0);
-    assert_string_equal(a.host, "127.0.0.1");
-    assert_string_equal(a.port, "80");
-    assert_int_equal(net_address_parse(&a, "[::1]:65535"), 0);
-    assert_string_equal(a.host, "::1");
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(net_address_parse(&a, bad[i]), -EINVAL);
-}
-
 static int setup(void **state)
 {
     struct certs_files files;
@@ -439,7 +422,6 @@ int main(void)
         cmocka_unit_test(F43_what_is_not_read_is_bounded),
         cmocka_unit_test(F43_strangers_at_the_port_harm_nobody),
         cmocka_unit_test(F43_connections_past_the_bound_are_closed),
-        cmocka_unit_test(F32_addresses_are_read_exactly),
     };
     return cmocka_run_group_tests(tests, setup, store_tmp_teardown);
 }
