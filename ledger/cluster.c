@@ -110,19 +110,52 @@ void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us
         pump_term_of(n->pump, index) != n->term)
         return;
     if (command->head.kind == PROTO_CMD_cluster_transfer &&
-        command->body.cluster_transfer.node != n->config->id) {
-        n->transfer = true;
-        n->transfer_to = command->body.cluster_transfer.node;
-    }
+        command->body.cluster_transfer.node != n->config->id)
+        node_transfer(n, command->body.cluster_transfer.node);
     node_note_change(n, command);
 }
 
+void node_transfer(struct node *n, uint64_t to)
+{
+    n->transfer_to = to;
+    n->transfer_until_ms = n->now.mono_ms + NODE_TRANSFER_MS;
+    n->transfer_ms = n->now.mono_ms;
+    n->transfer_calm_ms = n->now.mono_ms + NODE_TRANSFER_CALM_MS;
+}
+
+bool node_is_leaving(const struct node *n)
+{
+    return n->transfer_until_ms > 0 && n->now.mono_ms < n->transfer_calm_ms;
+}
+
+/* A node that has all of our log may begin at once. Without one, the engine would wait for it, and
+ * often in vain. */
+static bool heir_is_ready(const struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    unsigned k = pump_peers(n->pump, peers);
+    for (unsigned i = 0; i < k; i++)
+        if (peers[i].voter && (n->transfer_to == 0 || peers[i].id == n->transfer_to) &&
+            peers[i].match == pump_last_index(n->pump))
+            return true;
+    return false;
+}
+
+/* The engine gives up after an election timeout, and says nothing. */
 void node_carry_out(struct node *n)
 {
-    if (n->transfer) {
-        n->transfer = false;
-        int rv = pump_transfer(n->pump, n->now, n->transfer_to);
-        base_log(BASE_LOG_INFO, "leadership is handed over, as asked", BASE_I("to", n->transfer_to),
-                 BASE_I("result", rv), NULL);
+    if (n->transfer_until_ms == 0 || n->now.mono_ms < n->transfer_ms)
+        return;
+    if (node_is_leaving(n) && n->role == PUMP_LEADER && !heir_is_ready(n))
+        return; /* nothing is proposed meanwhile, so it soon will be */
+    n->transfer_ms = n->now.mono_ms + NODE_TRANSFER_EVERY_MS;
+    if (n->role != PUMP_LEADER || n->now.mono_ms >= n->transfer_until_ms) {
+        n->transfer_until_ms = 0;
+        return;
     }
+    if (pump_transferee(n->pump) != 0)
+        return;
+    int rv = pump_transfer(n->pump, n->now, n->transfer_to);
+    base_log(BASE_LOG_INFO, "leadership is handed over", BASE_I("to", n->transfer_to),
+             BASE_I("result", rv), NULL);
 }

@@ -229,8 +229,8 @@ void node_on_stop(struct node *n, struct pump_now now)
     n->stopping = true;
     n->stop_by_ms = n->now.mono_ms + NODE_STOP_MS;
     if (n->role == PUMP_LEADER && !is_alone(n)) {
-        int rv = pump_transfer(n->pump, n->now, 0);
-        base_log(BASE_LOG_INFO, "leadership is handed over", BASE_I("result", rv), NULL);
+        node_transfer(n, 0);
+        node_carry_out(n);
     }
 }
 
@@ -304,6 +304,9 @@ uint64_t node_wait_ms(const struct node *n)
                             node_tick_ms(n),
                             n->clock_ms,
                             n->room_ms,
+                            n->transfer_until_ms == 0 ? UINT64_MAX
+                            : node_is_leaving(n)      ? n->transfer_calm_ms
+                                                      : n->transfer_ms,
                             node_may_decide(n) ? UINT64_MAX : n->note_ms,
                             n->stopping ? n->stop_by_ms : UINT64_MAX};
     if (n->quarantined)

@@ -32,6 +32,9 @@ enum {
     NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
     NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
     NODE_NOTE_MS = 200,      /* while states differ, all are told this often */
+    NODE_TRANSFER_MS = 5000, /* a transfer that was asked for is tried so long */
+    NODE_TRANSFER_EVERY_MS = 50,
+    NODE_TRANSFER_CALM_MS = 200, /* nothing is proposed so long, for an heir to have it all */
     DIFFERENCE_MAX = 256,
     DIVERGED_TEXT_MAX = 320,
 };
@@ -74,8 +77,10 @@ struct node {
     bool refusing; /* leading, and nothing new is taken */
     /* the cluster */
     char reason[PROTO_REASON_MAX]; /* why a command was not proposed */
-    bool transfer;                 /* asked for, and applied */
-    uint64_t transfer_to;
+    uint64_t transfer_until_ms;    /* leadership is to go to ..; 0: nowhere */
+    uint64_t transfer_to;          /* 0: to whichever is most up to date */
+    uint64_t transfer_ms;          /* the next attempt */
+    uint64_t transfer_calm_ms;
     /* ending */
     bool stopping;
     uint64_t stop_by_ms;
@@ -149,6 +154,9 @@ void node_room_timer(struct node *n);
 enum proto_code node_admit(void *ctx, const struct serve_command *c, const char **reason);
 void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us,
                     const struct proto_command *command, const struct proto_result *result);
+/* Leadership is to leave this node, within NODE_TRANSFER_MS. */
+void node_transfer(struct node *n, uint64_t to);
+bool node_is_leaving(const struct node *n); /* nothing new is proposed */
 void node_carry_out(struct node *n);
 /* members.c */
 enum proto_code node_admit_change(struct node *n, const struct proto_command *command);

@@ -161,7 +161,8 @@ uint64_t node_tick_ms(const struct node *n)
 void node_propose(struct node *n)
 {
     int64_t offset;
-    if (n->failed || n->role != PUMP_LEADER || !node_may_decide(n) || !clocks_known(n))
+    if (n->failed || n->role != PUMP_LEADER || !node_may_decide(n) || node_is_leaving(n) ||
+        !clocks_known(n))
         return;
     /* Every time: our clock may have been set a moment ago, or a third one just been heard. */
     if (clock_is_out(n, &offset)) {

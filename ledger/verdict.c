@@ -91,10 +91,13 @@ static void end_service(struct node *n)
     if (n->io.mark && n->io.mark(n->io.ctx, text, &why) != 0)
         base_log(BASE_LOG_ERROR, "the directory could not be marked", BASE_S("cause", why.text),
                  NULL);
-    if (n->role == PUMP_LEADER && pump_transfer(n->pump, n->now, 0) == 0)
-        n->quarantine_ms = n->now.mono_ms + NODE_STOP_MS;
-    else
+    if (n->role != PUMP_LEADER) {
         quarantine(n);
+        return;
+    }
+    n->quarantine_ms = n->now.mono_ms + NODE_STOP_MS;
+    node_transfer(n, 0);
+    node_carry_out(n);
 }
 
 static void note_all(struct node *n)
@@ -154,9 +157,9 @@ static void hand_over_for_room(struct node *n, const struct pump_peer *peers, un
     if (heir == 0)
         return;
     n->handover_ms = n->now.mono_ms + ROOM_HANDOVER_MS;
-    int rv = pump_transfer(n->pump, n->now, heir);
-    base_log(BASE_LOG_WARN, "leadership is handed over: this disk is nearly full",
-             BASE_I("to", heir), BASE_I("result", rv), NULL);
+    base_log(BASE_LOG_WARN, "this disk is nearly full: another node is to lead",
+             BASE_I("node", heir), NULL);
+    node_transfer(n, heir);
 }
 
 /* Asks the disk; whether new work is taken changes with it and with what peers say. */

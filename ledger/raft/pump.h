@@ -133,6 +133,8 @@ __attribute__((warn_unused_result)) int pump_submit(struct pump *p, struct pump_
  * refused as PUMP_NOT_LEADER until it happened or timed out. */
 __attribute__((warn_unused_result)) int pump_transfer(struct pump *p, struct pump_now now,
                                                       uint64_t peer);
+/* To whom leadership is being handed over; 0: to nobody. */
+uint64_t pump_transferee(const struct pump *p);
 /* A message to `peer` with nothing but our notice. */
 __attribute__((warn_unused_result)) int pump_note(struct pump *p, struct pump_now now,
                                                   uint64_t peer);

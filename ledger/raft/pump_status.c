@@ -106,6 +106,11 @@ unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX]
     return n;
 }
 
+uint64_t pump_transferee(const struct pump *p)
+{
+    return p->raft.state == RAFT_LEADER ? raft_transferee(&p->raft) : 0;
+}
+
 bool pump_votes(const struct pump *p)
 {
     const struct raft_configuration *c = &p->raft.configuration;

@@ -20,7 +20,7 @@ export class Cluster {
      * @param {{nodes?: number, edges?: number, initArgs?: string[], mockArgs?: string[],
      *          providerUrl?: string, env?: object}} options providerUrl: of a provider of the test's
      *   own; no mock is started then. launch(n): {before, env} of ledger node n: a command to start it
-     *   through, its own variables
+     *   through, its own variables, instead: another program of the build
      */
     constructor(dir, {
         nodes = 3, edges = 2, initArgs = [], mockArgs = [], providerUrl, env, launch = () => ({}),
@@ -59,8 +59,8 @@ export class Cluster {
         return join(this.dir, `${name}.log`);
     }
 
-    async #spawn({ command, args, ready }, name, { before = [], env } = {}) {
-        const [first, ...rest] = [...before, program(command), ...args];
+    async #spawn({ command, args, ready }, name, { before = [], env, instead } = {}) {
+        const [first, ...rest] = [...before, program(instead ?? command), ...args];
         const started = new Program(first, rest, { name, env: { ...this.env, ...env }, log: this.#log(name) });
         try {
             return { started, ready: await started.waitLine(ready) };
@@ -141,7 +141,7 @@ export class Cluster {
     /** Runs the replay tool on a node's data and returns {status, json, ...}. */
     async replay(n, ...args) {
         const call = programs.replay(this, n, args);
-        return run(program(call.command), call.args, { check: false, deadlineMs: 120_000 });
+        return run(program(this.replayer ?? call.command), call.args, { check: false, deadlineMs: 120_000 });
     }
 
     dataDir(n) {
