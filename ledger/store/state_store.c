@@ -115,6 +115,11 @@ int state_store_copy(struct state_store *s, int fd, struct store_why *why)
     return rv ? env_fail(why, rv, "copy", s->dir) : 0;
 }
 
+int state_store_forgets(struct state_store *s)
+{
+    return env_errno(mdb_env_set_flags(s->env, MDB_NOSYNC, 1));
+}
+
 uint64_t state_store_bytes(struct state_store *s)
 {
     return env_used_bytes(s->env);

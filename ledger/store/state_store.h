@@ -43,6 +43,9 @@ __attribute__((warn_unused_result)) int state_store_open(struct state_store **ou
                                                          const struct state_store_config *config,
                                                          struct store_why *why);
 void state_store_close(struct state_store *s);
+/* For a store that nobody opens again (a tool's scratch): its checkpoints do not wait for the disk.
+ * Never a node's. */
+__attribute__((warn_unused_result)) int state_store_forgets(struct state_store *s);
 
 /* A flat buffer of changes. Repeated: klen u16, vlen u32 (UINT32_MAX: delete), key, value; numbers
  * little-endian, nothing between or after. In any order; a later change of a key wins. */

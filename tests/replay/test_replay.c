@@ -28,6 +28,7 @@
 extern char **environ;
 
 static const char *program, *folder;
+static const char *memory;         /* --memory of every run; NULL: the default */
 static char sound[400], work[400]; /* the directory that nobody changes, and one for each test */
 static struct fixture fixture;
 static char output[1 << 20];
@@ -35,10 +36,24 @@ static char output[1 << 20];
 /* Runs replay on dir with up to 4 further arguments; its exit code, or -signal. */
 static int replay(const char *dir, const char *a, const char *b, const char *c, const char *d)
 {
-    char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "--data",
-                    (char *)(uintptr_t)dir,     (char *)(uintptr_t)a,
-                    (char *)(uintptr_t)b,       (char *)(uintptr_t)c,
-                    (char *)(uintptr_t)d,       NULL};
+    char *argv[] = {(char *)(uintptr_t)program,
+                    (char *)(uintptr_t) "--data",
+                    (char *)(uintptr_t)dir,
+                    NULL,
+                    NULL,
+                    NULL,
+                    NULL,
+                    NULL,
+                    NULL,
+                    NULL};
+    const char *more[] = {a, b, c, d};
+    unsigned n = 3;
+    if (memory) {
+        argv[n++] = (char *)(uintptr_t) "--memory";
+        argv[n++] = (char *)(uintptr_t)memory;
+    }
+    for (unsigned i = 0; i < 4 && more[i]; i++)
+        argv[n++] = (char *)(uintptr_t)more[i];
     char out[500];
     posix_spawn_file_actions_t actions;
     pid_t pid;
@@ -636,6 +651,7 @@ int main(int argc, char **argv)
     if (argc < 3)
         return 2;
     program = argv[1];
+    memory = getenv("REPLAY_MEMORY");
     char pattern[300];
     (void)snprintf(pattern, sizeof pattern, "%s/replay-XXXXXX", argv[2]);
     folder = mkdtemp(pattern);

@@ -12,9 +12,9 @@ enum { STOP = 1 };
 struct comparison {
     struct replay *r;
     struct state_reader *view;
-    uint64_t matched, dead, seen; /* dead: in memory, and swept out of the state */
-    /* Keys in memory, as the first 16 bytes of their SHA-256: only built when the state holds
-     * records that memory does not. Open addressing; all zero: free. */
+    uint64_t matched, dead, seen; /* dead: the machine has it; swept out of the state */
+    /* Keys in memory, if all records are, as the first 16 bytes of their SHA-256: only built when
+     * the state holds records that memory does not. Open addressing; all zero: free. */
     struct proto_uuid *key;
     size_t slots;
     uint8_t last[STATE_KEY_MAX]; /* key seen last in the scan: keys must ascend */
@@ -88,12 +88,26 @@ static int note_key(void *ctx, const void *key, size_t klen, const void *value, 
     return 0;
 }
 
-/* A record of the state that memory lacks. Memory keeps dead records too, so there is none. */
+/* A record of the state that the machine lacks. The machine keeps dead ones too, so there is none.
+ */
 static int find_foreign(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
 {
     struct comparison *c = ctx;
     struct proto_uuid print;
     if (!proto_uuid_none(&c->key[place(c, key, klen, &print)]))
+        return 0;
+    return fail_record(c, "the state has a record that the log does not give", key, klen, value,
+                       vlen);
+}
+
+/* The same where the machine's records are in the scratch. */
+static int find_foreign_below(void *ctx, const void *key, size_t klen, const void *value,
+                              size_t vlen)
+{
+    struct comparison *c = ctx;
+    const void *ours;
+    size_t n;
+    if (state_reader_get(&c->r->scratch.reader, key, klen, &ours, &n) == 0)
         return 0;
     return fail_record(c, "the state has a record that the log does not give", key, klen, value,
                        vlen);
@@ -129,6 +143,8 @@ static bool scan(struct comparison *c, state_visit *visit)
 
 static bool compare_foreign(struct comparison *c, uint64_t in_memory)
 {
+    if (scratch_used(&c->r->scratch))
+        return scan(c, find_foreign_below);
     c->slots = 1024;
     while (c->slots < in_memory * 2)
         c->slots *= 2;
@@ -142,9 +158,20 @@ static bool compare_foreign(struct comparison *c, uint64_t in_memory)
     return ok;
 }
 
+/* All that the machine has. */
+static int match_all(struct comparison *c)
+{
+    struct replay *r = c->r;
+    if (!scratch_used(&r->scratch))
+        return core_machine_visit(r->machine, match, c);
+    if (scratch_spill(&r->scratch, r->machine, &r->verdict) != 0)
+        return STOP;
+    return state_reader_scan(&r->scratch.reader, NULL, 0, NULL, 0, match, c);
+}
+
 static bool compare_records(struct comparison *c)
 {
-    int rv = core_machine_visit(c->r->machine, match, c);
+    int rv = match_all(c);
     if (rv) {
         (void)replay_fail(&c->r->verdict, REPLAY_UNUSABLE, 0, "the machine's records: %s",
                           strerror(rv < 0 ? -rv : EIO));

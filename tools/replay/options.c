@@ -24,6 +24,7 @@ static const char help[] =
     "                        rewritten whole cannot be told from the first one\n"
     "  --verify-receipt INDEX:ORDINAL:CHAIN\n"
     "                        the receipt of one call stands in this log\n"
+    "  --memory MIB          for records (1024); more go to a file in $TMPDIR\n"
     "  --progress            progress on stderr (default on a terminal)\n"
     "  --help, --version\n"
     "  --allow-empty         a new node without commands or checkpoint is no failure\n"
@@ -125,6 +126,7 @@ enum {
     OPT_LOG,
     OPT_HEAD,
     OPT_RECEIPT,
+    OPT_MEMORY,
     OPT_PROGRESS,
     OPT_EMPTY,
     OPT_HELP,
@@ -142,12 +144,22 @@ static const struct option table[] = {
     {"log", no_argument, NULL, OPT_LOG},
     {"expect-head", required_argument, NULL, OPT_HEAD},
     {"verify-receipt", required_argument, NULL, OPT_RECEIPT},
+    {"memory", required_argument, NULL, OPT_MEMORY},
     {"progress", no_argument, NULL, OPT_PROGRESS},
     {"allow-empty", no_argument, NULL, OPT_EMPTY},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
 };
+
+static bool parse_memory(struct replay_options *o, const char *s)
+{
+    int64_t mib;
+    if (strlen(s) > 9 || !digits(s, strlen(s), &mib) || mib < 1 || mib > 1048576)
+        return false;
+    o->memory_mib = (uint64_t)mib;
+    return true;
+}
 
 /* NULL, or what is wrong with the option's value. */
 static const char *take(struct replay_options *o, int option)
@@ -185,6 +197,8 @@ static const char *take(struct replay_options *o, int option)
         return parse_receipt(o, optarg)
                    ? NULL
                    : "--verify-receipt wants INDEX:ORDINAL:CHAIN (64 hex digits)";
+    case OPT_MEMORY:
+        return parse_memory(o, optarg) ? NULL : "--memory wants MiB, 1 to 1048576";
     case OPT_PROGRESS:
         o->progress = true;
         return NULL;

@@ -10,6 +10,7 @@
 struct replay_options {
     const char *dir;
     const char *archive; /* NULL: the log is whole */
+    uint64_t memory_mib; /* 0: the default */
     bool json, transactions, log, progress, allow_empty, copy;
     bool has_org;
     struct proto_uuid org;

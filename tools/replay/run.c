@@ -14,9 +14,6 @@
 enum {
     NEAR_ENTRIES = 20000, /* this close to the state's index its view is kept open */
     ROUNDS_MAX = 64,      /* a live state moves on while we approach it */
-    /* The machine's table begins with room for these and grows. Nothing is ever dropped: without a
-     * checkpoint no record is clean. */
-    TABLE_RECORDS = 65536,
 };
 #define PROGRESS_NS UINT64_C(250000000)
 
@@ -222,6 +219,9 @@ static int execute_to(struct replay *r, uint64_t last)
             }
             if (!replay_execute(r, e))
                 return -1;
+            if (scratch_due(&r->scratch, r->machine) &&
+                scratch_spill(&r->scratch, r->machine, &r->verdict) != 0)
+                return -1;
         }
         show_progress(r, last);
     }
@@ -307,9 +307,11 @@ static bool begin(struct replay *r)
                           o->archive ? "archive" : "log", first);
         return false;
     }
+    scratch_init(&r->scratch, o->memory_mib);
     struct core_config config = {
+        .backing = scratch_backing(&r->scratch),
         .observer = {.ctx = r, .on_transfer = on_transfer, .on_result = on_result},
-        .cache_records = TABLE_RECORDS};
+        .cache_records = r->scratch.clean_records};
     int rv = core_machine_new(&r->machine, &config, NULL);
     if (rv)
         (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0, "no memory for the machine");
@@ -417,6 +419,7 @@ int replay_run(struct replay *r, const struct replay_options *o, struct replay_b
 void replay_close(struct replay *r)
 {
     core_machine_free(r->machine);
+    scratch_close(&r->scratch);
     replay_books_close(&r->books);
     term_runs_close(&r->terms);
     source_close(&r->source);

@@ -9,6 +9,7 @@
 #include "tools/replay/board.h"
 #include "tools/replay/books.h"
 #include "tools/replay/options.h"
+#include "tools/replay/scratch.h"
 #include "tools/replay/source.h"
 
 /* The first and the last machine position that the report names, and the counts. */
@@ -32,6 +33,7 @@ struct replay {
     struct replay_verdict verdict;
     struct replay_source source;
     struct core_machine *machine;
+    struct replay_scratch scratch;
     struct core_position pos; /* of the machine */
     struct replay_books books;
     struct replay_facts facts;
