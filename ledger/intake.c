@@ -51,36 +51,6 @@ static void complete_if_whole(struct intake *in, struct serve_request *r)
         complete(in, r, r->expired == r->n ? PROTO_REPLY_expired : PROTO_REPLY_done);
 }
 
-static void push(struct intake_queue *q, struct serve_command *c)
-{
-    c->next = NULL;
-    if (q->last)
-        q->last->next = c;
-    else
-        q->first = c;
-    q->last = c;
-    q->n++;
-}
-
-static void push_front(struct intake_queue *q, struct serve_command *c)
-{
-    c->next = q->first;
-    q->first = c;
-    if (!q->last)
-        q->last = c;
-    q->n++;
-}
-
-static struct serve_command *pop(struct intake_queue *q)
-{
-    struct serve_command *c = q->first;
-    q->first = c->next;
-    if (!q->first)
-        q->last = NULL;
-    q->n--;
-    return c;
-}
-
 bool intake_offer(struct intake *in, struct serve_request *r)
 {
     if (intake_waiting(in) + r->n > INTAKE_WAITING_MAX)
@@ -91,7 +61,7 @@ bool intake_offer(struct intake *in, struct serve_request *r)
         in->requests->prev = r;
     in->requests = r;
     for (unsigned i = 0; i < r->n; i++)
-        push(r->commands[i].urgent ? &in->urgent : &in->normal, &r->commands[i]);
+        lanes_push(r->commands[i].urgent ? &in->urgent : &in->normal, &r->commands[i]);
     return true;
 }
 
@@ -115,14 +85,14 @@ static void refuse(struct intake *in, struct serve_command *c, enum proto_code c
     complete_if_whole(in, c->request);
 }
 
-static void take_from(struct intake *in, struct intake_queue *q, size_t *bytes, int64_t now_us)
+static void take_from(struct intake *in, struct lanes *l, size_t *bytes, int64_t now_us)
 {
     struct intake_flight *f = &in->filling;
-    while (q->first && f->n < PROTO_BATCH_COMMANDS) {
-        struct serve_command *c = q->first;
+    struct serve_command *c;
+    while (f->n < PROTO_BATCH_COMMANDS && (c = lanes_peek(l)) != NULL) {
         if (f->n > 0 && *bytes + c->n > PROTO_BATCH_BYTES)
             return;
-        (void)pop(q);
+        (void)lanes_take(l);
         if (c->deadline_us != 0 && c->deadline_us < now_us) {
             serve_command_expire(c);
             complete_if_whole(in, c->request);
@@ -160,7 +130,7 @@ void intake_put_back(struct intake *in)
     struct intake_flight *f = &in->filling;
     while (f->n > 0) {
         struct serve_command *c = f->commands[--f->n];
-        push_front(c->urgent ? &in->urgent : &in->normal, c);
+        lanes_put_back(c->urgent ? &in->urgent : &in->normal, c);
     }
 }
 
@@ -230,7 +200,7 @@ int intake_applied(struct intake *in, uint64_t index, uint64_t term, const struc
 
 void intake_drop_all(struct intake *in, enum proto_reply_status waiting)
 {
-    in->urgent = in->normal = (struct intake_queue){0};
+    in->urgent = in->normal = (struct lanes){.n = 0};
     in->flights = 0;
     in->lost = false;
     CHECK(in->filling.n == 0);

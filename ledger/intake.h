@@ -8,8 +8,8 @@
  *         expired, refused                          v leadership lost: the request's outcome is
  * unknown
  *
- * Settle and release go before everything else; beyond that it is first come, first served. A
- * request is answered when each of its commands has an outcome.
+ * Settle and release go before everything else; beyond that orgs take turns (lanes.h). A request is
+ * answered when each of its commands has an outcome.
  *
  * Bounds: INTAKE_WAITING_MAX commands wait (past it a request is refused as busy); INTAKE_FLIGHTS
  * entries are under way.
@@ -18,6 +18,7 @@
 #define HOLDFAST_LEDGER_INTAKE_H
 
 #include "ledger/core/core.h"
+#include "ledger/lanes.h"
 #include "ledger/serve/request.h"
 
 enum {
@@ -34,11 +35,6 @@ struct intake_flight {
     unsigned n;
 };
 
-struct intake_queue {
-    struct serve_command *first, *last;
-    unsigned n;
-};
-
 struct intake_calls {
     void *ctx;
     /* The request has all its outcomes, or a status that ends it. Frees it. */
@@ -50,7 +46,7 @@ struct intake_calls {
 
 struct intake {
     struct intake_calls calls;
-    struct intake_queue urgent, normal;
+    struct lanes urgent, normal;
     struct serve_request *requests; /* all that are open */
     struct intake_flight flight[INTAKE_FLIGHTS];
     unsigned flight_first, flights;

@@ -31,6 +31,9 @@ static bool open_command(struct serve_command *c, struct proto_str bytes, const 
     c->n = bytes.n;
     c->urgent = head.kind == PROTO_CMD_settle || head.kind == PROTO_CMD_release;
     c->deadline_us = head.deadline_us;
+    /* An org's id ends, a credential's hash begins, with bytes that differ at random. */
+    static const struct proto_uuid none;
+    c->lane = !proto_uuid_eq(&head.org, &none) ? head.org.b[sizeof head.org.b - 1] : head.cred.b[0];
     return true;
 }
 

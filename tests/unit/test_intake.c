@@ -176,6 +176,39 @@ static void F6_what_the_engine_refuses_is_put_back_in_order(void **state)
     teardown(&in, &e);
 }
 
+/* A thousand commands of one org, then one of another: it does not wait for the thousand. */
+static void F48_a_hot_org_does_not_keep_others_waiting(void **state)
+{
+    (void)state;
+    static struct serve_request requests;
+    static struct serve_command hot[3000], other[2];
+    struct lanes l = {.n = 0};
+    for (unsigned i = 0; i < 3000; i++) {
+        hot[i] = (struct serve_command){.request = &requests, .lane = 7};
+        lanes_push(&l, &hot[i]);
+    }
+    other[0] = (struct serve_command){.request = &requests, .lane = 200};
+    other[1] = (struct serve_command){.request = &requests, .lane = 3};
+    lanes_push(&l, &other[0]);
+    lanes_push(&l, &other[1]);
+    assert_int_equal(l.n, 3002);
+    struct serve_command *taken[4];
+    for (unsigned i = 0; i < 4; i++)
+        taken[i] = lanes_take(&l);
+    assert_ptr_equal(taken[0], &other[1]);
+    assert_ptr_equal(taken[1], &hot[0]);
+    assert_ptr_equal(taken[2], &other[0]);
+    assert_ptr_equal(taken[3], &hot[1]);
+    for (unsigned i = 4; i-- > 0;)
+        lanes_put_back(&l, taken[i]);
+    for (unsigned i = 0; i < 4; i++)
+        assert_ptr_equal(lanes_take(&l), taken[i]);
+    for (unsigned i = 2; i < 3000; i++) /* within a lane in order */
+        assert_ptr_equal(lanes_take(&l), &hot[i]);
+    assert_null(lanes_peek(&l));
+    assert_int_equal(l.n, 0);
+}
+
 static void F1_commands_past_their_deadline_are_not_proposed(void **state)
 {
     (void)state;
@@ -295,6 +328,7 @@ int main(void)
         cmocka_unit_test(F6_an_entry_of_another_leader_answers_nobody),
         cmocka_unit_test(F6_what_the_engine_refuses_is_put_back_in_order),
         cmocka_unit_test(F1_commands_past_their_deadline_are_not_proposed),
+        cmocka_unit_test(F48_a_hot_org_does_not_keep_others_waiting),
         cmocka_unit_test(F48_a_full_intake_refuses_and_entries_stay_within_their_bounds),
         cmocka_unit_test(F32_frames_of_strangers_are_refused_with_the_cause),
     };
