@@ -3,6 +3,7 @@
 
 #include "ledger/backup/backup.h"
 #include "ledger/raft/pump.h"
+#include "ledger/seed/link.h"
 #include "proto/text.h"
 
 #include <errno.h>
@@ -14,7 +15,8 @@
 #include <unistd.h>
 
 const char command_usage[] = "       holdfast-ledger backup --config FILE --to DIR\n"
-                             "       holdfast-ledger restore --config FILE --from DIR\n";
+                             "       holdfast-ledger restore --config FILE --from DIR\n"
+                             "       holdfast-ledger seed --config FILE\n";
 
 struct command {
     const char *name, *config, *to, *from;
@@ -164,10 +166,57 @@ static enum node_exit run_restore(struct command *c)
     return NODE_EXIT_OK;
 }
 
+static void say_seeded(const struct command *c, const struct seed_facts *f)
+{
+    char chain[PROTO_HASH_TEXT];
+    struct proto_text t = proto_text_over(chain, sizeof chain);
+    proto_text_hex(&t, f->chain.b, sizeof f->chain.b);
+    if (c->progress)
+        (void)fputs("\r\033[K", stderr);
+    if (c->json) {
+        (void)printf("{\"result\":\"done\"");
+        put_string("directory", c->node.data);
+        (void)printf(",\"source\":%" PRIu64 ",\"leader\":%" PRIu64 ",\"copied\":%" PRIu64
+                     ",\"index\":%" PRIu64 ",\"chain\":\"%s\",\"witnesses\":%u,\"bytes\":%" PRIu64
+                     ",\"resumed\":%s}\n",
+                     f->source, f->leader, f->copied, f->index, chain, f->witnesses, f->bytes,
+                     f->resumed ? "true" : "false");
+        return;
+    }
+    (void)printf("%s\n  copied   state of node %" PRIu64 " at entry %" PRIu64 "\n"
+                 "  verified at entry %" PRIu64 ", against %u other nodes\n  head     %" PRIu64
+                 ":%s\n",
+                 c->node.data, f->source, f->copied, f->index, f->witnesses, f->index, chain);
+}
+
+static enum node_exit run_seed(struct command *c)
+{
+    struct seed_net net;
+    struct seed_facts facts;
+    struct store_why why = {0};
+    const struct backup_watch watch = {c, on_progress};
+    struct seed_config config = {.data = c->node.data,
+                                 .id = identity_of(&c->node),
+                                 .segment_bytes = c->node.segment_bytes,
+                                 .incarnation = (uint64_t)time(NULL),
+                                 .watch = &watch};
+    int rv = seed_net_open(&net, &c->node, &why);
+    config.link = seed_net_link(&net);
+    config.n_others = net.n;
+    memcpy(config.others, net.node, sizeof config.others);
+    if (rv == 0)
+        rv = seed_node(&config, &facts, &why);
+    seed_net_close(&net);
+    if (rv)
+        return failed(c, rv, &why);
+    say_seeded(c, &facts);
+    return NODE_EXIT_OK;
+}
+
 static const struct {
     const char *name;
     enum node_exit (*run)(struct command *c);
-} commands[] = {{"backup", run_backup}, {"restore", run_restore}};
+} commands[] = {{"backup", run_backup}, {"restore", run_restore}, {"seed", run_seed}};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -222,6 +222,38 @@ static int open_threads(struct node_host *h)
     return 0;
 }
 
+/* ---- seeding of other nodes ---- */
+
+static void on_peer_request(void *ctx, struct net_frame *request)
+{
+    struct node_host *h = ctx;
+    const struct seed_standing standing = {.term = pump_term(h->node.pump),
+                                           .leader = pump_leader(h->node.pump),
+                                           .commit = pump_commit_index(h->node.pump),
+                                           .firm = pump_leads_firmly(h->node.pump)};
+    if (!h->seeds || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
+        net_service_answer(request, NULL); /* it asks again */
+}
+
+static void on_seed_answer(void *ctx, void *request, const void *answer, size_t n)
+{
+    (void)ctx;
+    net_service_post(request, n > 0 ? net_frame_of(answer, n) : NULL);
+}
+
+static int open_seeds(struct node_host *h)
+{
+    const struct seed_server_config config = {.data = h->node.config->data,
+                                              .log = h->dir.log,
+                                              .state = h->dir.state,
+                                              .id = identity_of(h->node.config),
+                                              .ctx = h,
+                                              .on_answer = on_seed_answer};
+    if (seed_server_start(&h->seeds, &config) != 0)
+        return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");
+    return 0;
+}
+
 static int open_peers(struct node_host *h)
 {
     char error[256];
@@ -230,6 +262,7 @@ static int open_peers(struct node_host *h)
         .tls = {.ca_file = h->node.config->peer_ca, .cert_file = h->node.config->peer_cert},
         .ctx = h,
         .on_message = on_peer_message,
+        .on_request = on_peer_request,
         .on_gone = on_peer_gone};
     for (unsigned i = 0; i < h->node.config->cluster.n_nodes; i++) {
         const struct cluster_node *node = &h->node.config->cluster.nodes[i];
@@ -306,6 +339,8 @@ static int start_node(struct node_host *h, const struct log_recovered *recovered
     if (rv == 0)
         rv = open_archiver(h);
     if (rv == 0)
+        rv = open_seeds(h);
+    if (rv == 0)
         rv = open_peers(h);
     if (rv == 0)
         rv = node_start(&h->node, node_clock_now(), &start);
@@ -352,6 +387,8 @@ static void close_node(struct node_host *h)
         log_thread_stop(h->log);
     if (h->checkpointer)
         checkpoint_thread_stop(h->checkpointer);
+    seed_server_stop(h->seeds);
+    h->seeds = NULL;
     net_thread_stop(h->net);
     serve_port_free(h->port);
     peers_free(h->peers);

@@ -9,6 +9,7 @@
 #include "ledger/metrics.h"
 #include "ledger/node_state.h"
 #include "ledger/raft/peers.h"
+#include "ledger/seed/server.h"
 #include "ledger/serve/port.h"
 #include "ledger/store/archive_thread.h"
 #include "ledger/store/checkpoint_thread.h"
@@ -24,9 +25,10 @@ struct node_host {
     struct log_page page; /* of read_entries */
     struct log_thread *log;
     struct checkpoint_thread *checkpointer;
+    struct seed_server *seeds;
     struct archive_thread *archiver; /* NULL: nothing to archive or trim */
-    struct net_thread *net; /* the loop's sockets */
-    bool ended;             /* the loop: whoever still asks is told so */
+    struct net_thread *net;          /* the loop's sockets */
+    bool ended;                      /* the loop: whoever still asks is told so */
     struct peers *peers;
     struct serve_port *port;
     struct node_metrics *metrics; /* NULL: not asked for */

@@ -115,6 +115,21 @@ int data_dir_end(const char *dir, int lock_fd, const struct node_identity *id,
     return rv;
 }
 
+int data_dir_resume(const char *dir, int *lock_fd, struct store_why *why)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (stat(join(dir, "vote", path), &st) == 0)
+        return store_why_set(why, -EEXIST, "%s is a node's directory: nothing was changed", dir);
+    return take_lock(dir, O_CREAT, lock_fd, why);
+}
+
+void data_dir_release(int lock_fd)
+{
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+}
+
 int data_dir_create(const char *dir, const struct node_identity *id, const void *conf,
                     size_t conf_len, struct store_why *why)
 {

@@ -40,6 +40,11 @@ __attribute__((warn_unused_result)) int data_dir_end(const char *dir, int lock_f
                                                      const struct node_identity *id,
                                                      const struct node_vote *vote, int rv,
                                                      struct store_why *why);
+/* Takes up what was begun and not ended; -EEXIST: it is a node's directory already. */
+__attribute__((warn_unused_result)) int data_dir_resume(const char *dir, int *lock_fd,
+                                                        struct store_why *why);
+void data_dir_release(int lock_fd);
+
 /* -EBUSY: another process has it. -ENOENT: not a node's directory (create it first). -EXDEV:
  * another cluster or node. -ENOTSUP: written by a newer version. -EUCLEAN: damaged or incomplete.
  */

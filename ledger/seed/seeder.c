@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger/seed/seeder.h"
+
+#include "ledger/seed/seeding.h"
+#include "ledger/store/env.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { PATIENCE = 300 };
+
+bool seeding_tell(const struct seeding *s, const char *what, uint64_t done, uint64_t total)
+{
+    const struct backup_watch *w = s->config->watch;
+    return !w || !w->on_progress || w->on_progress(w->ctx, what, done, total);
+}
+
+void seeding_path(const struct seeding *s, const char *part, char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s/%s", s->config->data, part);
+}
+
+int seeding_ask(struct seeding *s, uint64_t node, struct proto_seed_ask *ask,
+                struct proto_seed_answer *a, struct store_why *why)
+{
+    const struct seed_link *link = &s->config->link;
+    ask->format = SEED_FORMAT;
+    ask->cluster = s->config->id.cluster;
+    ask->group = s->config->id.group;
+    ask->node = s->config->id.node;
+    int rv = link->ask(link->ctx, node, ask, a, why);
+    if (rv)
+        return rv;
+    if (a->format != SEED_FORMAT || a->node != node)
+        return store_why_set(why, -EAGAIN, "who answers as node %" PRIu64 " is another", node);
+    if (a->code == SEED_OK)
+        return 0;
+    return store_why_set(why, a->code == SEED_GONE ? -ESTALE : -EAGAIN, "node %" PRIu64 ": %.*s",
+                         node, (int)a->text.n, a->text.p);
+}
+
+/* ---- whom to ask ---- */
+
+/* Asks everybody once. True: there is a leader of the highest term, and enough have answered. */
+static bool look_around(struct seeding *s, struct store_why *why)
+{
+    const struct seed_config *c = s->config;
+    unsigned nodes = c->n_others + 1, quorum = nodes / 2 + 1;
+    unsigned enough = nodes - quorum + 1; /* one of every quorum that we may have been in */
+    s->n_there = 0;
+    s->term = s->commit = s->facts.leader = 0;
+    uint64_t leader_term = 0;
+    for (unsigned i = 0; i < c->n_others; i++) {
+        struct proto_seed_ask ask = {.kind = SEED_HELLO};
+        struct proto_seed_answer a;
+        struct store_why ignored;
+        if (seeding_ask(s, c->others[i], &ask, &a, s->n_there ? &ignored : why) != 0)
+            continue;
+        s->there[s->n_there++] = c->others[i];
+        if (a.term > s->term)
+            s->term = a.term;
+        if (a.firm && a.leader == c->others[i] && a.term > leader_term) {
+            leader_term = a.term;
+            s->facts.leader = a.leader;
+            s->commit = a.commit;
+        }
+    }
+    if (s->n_there < enough && s->n_there < c->n_others)
+        (void)store_why_set(why, -EAGAIN, "%u of %u other nodes answer, %u are needed", s->n_there,
+                            c->n_others, enough);
+    else if (s->facts.leader == 0 || leader_term < s->term)
+        (void)store_why_set(why, -EAGAIN, "no node leads");
+    else
+        return s->n_there >= enough || s->n_there == c->n_others;
+    return false;
+}
+
+static int find_cluster(struct seeding *s, struct store_why *why)
+{
+    const struct seed_config *c = s->config;
+    unsigned patience = c->patience ? c->patience : PATIENCE;
+    if (c->n_others == 0)
+        return store_why_set(why, -EINVAL, "the cluster has no other node");
+    for (unsigned i = 0; i < patience; i++) {
+        if (look_around(s, why))
+            return 0;
+        if (!seeding_tell(s, "waiting for a leader", 0, 0))
+            return store_why_set(why, -ECANCELED, "interrupted");
+        c->link.pause(c->link.ctx);
+    }
+    return -EAGAIN;
+}
+
+/* A follower rather than the leader, which has enough to do; if it is there, the one whose copy we
+ * have begun. */
+static void choose_source(struct seeding *s)
+{
+    uint64_t begun = s->copy > 0 ? s->facts.source : 0, found = s->facts.leader;
+    for (unsigned i = 0; i < s->n_there; i++)
+        if (found == s->facts.leader)
+            found = s->there[i];
+    for (unsigned i = 0; i < s->n_there; i++)
+        if (s->there[i] == begun)
+            found = begun;
+    if (begun != found && !s->installed)
+        s->copy = 0;
+    if (!s->installed)
+        s->facts.source = found;
+}
+
+/* ---- the directory ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void remove_part(const struct seeding *s, const char *part)
+{
+    char path[PATH_MAX];
+    seeding_path(s, part, path);
+    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static int begin(struct seeding *s, int *lock, struct store_why *why)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (strlen(s->config->data) > PATH_MAX - 128)
+        return store_why_set(why, -ENAMETOOLONG, "path too long: %s", s->config->data);
+    seeding_path(s, "seed", path);
+    if (stat(path, &st) == 0) {
+        int rv = data_dir_resume(s->config->data, lock, why);
+        return rv ? rv : seed_progress_load(s, why);
+    }
+    int rv = data_dir_begin(s->config->data, lock, why);
+    return rv ? rv : env_make_dir(path, why);
+}
+
+static int finish(struct seeding *s, int lock, struct store_why *why)
+{
+    /* Ours is spent: whoever we may have voted for in this term, we vote for nobody else. */
+    const struct node_vote vote = {.term = s->term > s->meta.applied_term ? s->term
+                                                                          : s->meta.applied_term,
+                                   .voted_for = s->config->id.node,
+                                   .incarnation = s->config->incarnation};
+    int rv = data_dir_end(s->config->data, lock, &s->config->id, &vote, 0, why);
+    remove_part(s, "seed");
+    return rv;
+}
+
+int seed_node(const struct seed_config *config, struct seed_facts *out, struct store_why *why)
+{
+    struct seeding s = {.config = config};
+    int lock = -1;
+    int rv = begin(&s, &lock, why);
+    if (rv)
+        return rv;
+    rv = find_cluster(&s, why);
+    if (rv == 0)
+        choose_source(&s);
+    if (rv == 0 && !s.installed)
+        rv = seed_copy_fetch(&s, why);
+    if (rv == 0)
+        rv = seed_forward(&s, why);
+    state_store_close(s.state);
+    log_store_close(s.log);
+    *out = s.facts;
+    if (rv == 0)
+        return finish(&s, lock, why);
+    if (rv == -EUCLEAN || rv == -ESTALE) { /* nothing of it is to be believed, or can go on */
+        static const char *const parts[] = {"seed", "state", "log", "LOCK"};
+        for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++)
+            remove_part(&s, parts[i]);
+    }
+    data_dir_release(lock);
+    return rv;
+}
