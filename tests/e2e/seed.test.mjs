@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// A node that lost its disk is seeded from live ones while calls are served (F43); replay proves it,
+// with the history before the copy from a backup of another node.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { after } from 'node:test';
+import { Cluster } from './lib/cluster.mjs';
+import { Load } from './lib/load.mjs';
+import { program, temporary } from './lib/place.mjs';
+import { Program, run } from './lib/process.mjs';
+import { until } from './lib/wait.mjs';
+import { Tenant, dollars, importPrices, nodesAgree, priced } from './lib/tenant.mjs';
+
+const PRICE = 1_500_000;
+const place = temporary({ after });
+const cluster = await Cluster.start({ after }, { nodes: 3, edges: 2 });
+const ledger = (command, n, ...args) => run(program('holdfast-ledger'),
+    [command, '--config', join(cluster.dir, `node-${n}.conf`), '--json', ...args], { check: false, deadlineMs: 60_000 });
+await importPrices(cluster, { flat: priced({ input_cost_per_request: dollars(PRICE) }) });
+const acme = await Tenant.create(cluster, 'acme', { deposit: '500' });
+const key = await acme.key('k');
+const load = new Load(cluster, [{ apiKey: key.api_key, clients: 4 }]);
+after(() => load.stop());
+await load.servedMore(50);
+const lost = 1 + (await cluster.leader()) % 3; // a follower
+
+test('F43_a_node_that_is_there_is_not_seeded_over', async () => {
+    const answer = await ledger('seed', lost);
+    assert.equal(answer.status, 3);
+    assert.match(answer.stderr, /not empty/);
+});
+
+test('F43_an_emptied_node_is_seeded_while_calls_are_served', async () => {
+    await cluster.killNode(lost);
+    rmSync(cluster.dataDir(lost), { recursive: true });
+    const before = load.served.length;
+    const answer = await ledger('seed', lost);
+    assert.equal(answer.status, 0, answer.stderr);
+    assert.equal(answer.json.result, 'done');
+    assert.equal(answer.json.witnesses, 1);
+    assert.notEqual(answer.json.source, answer.json.leader);
+    assert.ok(answer.json.index >= answer.json.copied);
+    assert.equal(existsSync(join(cluster.dataDir(lost), 'seed')), false);
+    await load.servedMore(20);
+    assert.ok(load.served.length > before);
+    await cluster.startNode(lost);
+    await load.servedMore(20);
+    await load.stop();
+    assert.deepEqual(Object.keys(load.answers()), ['200']);
+    await nodesAgree(cluster);
+});
+
+test('F43_the_seeded_node_votes_leads_and_acknowledges', async () => {
+    const [other] = [1, 2, 3].filter((n) => n !== lost);
+    await cluster.killNode(other); // a quorum needs the seeded one now
+    await cluster.leader();
+    await acme.ctl('deposit', '--amount', '1');
+    await cluster.startNode(other);
+    await nodesAgree(cluster);
+});
+
+test('F43_F44_replay_proves_the_seeded_node', async () => {
+    await acme.quiet();
+    await nodesAgree(cluster);
+    const [other] = [1, 2, 3].filter((n) => n !== lost);
+    const to = join(place, 'backup');
+    const taken = await ledger('backup', other, '--to', to);
+    assert.equal(taken.status, 0, taken.stderr);
+    const alone = await cluster.replay(lost);
+    assert.equal(alone.status, 2); // its log begins behind the copy
+    const { status, json, stderr } = await cluster.replay(lost, '--archive', join(to, 'log'),
+        '--expect-head', `${taken.json.index}:${taken.json.chain}`);
+    assert.equal(status, 0, stderr);
+    assert.equal(json.result, 'proven');
+    assert.equal(json.drift_nanos, 0);
+    assert.equal(json.orgs[0].accounts_with_tail_nanos.usage, load.served.length * PRICE);
+});
+
+test('F43_a_node_alone_is_not_seeded_and_leaves_nothing_that_would_start', async () => {
+    await Promise.all([1, 2, 3].map((n) => cluster.endNode(n)));
+    rmSync(cluster.dataDir(lost), { recursive: true });
+    const seeding = new Program(program('holdfast-ledger'), ['seed', '--config', join(cluster.dir, `node-${lost}.conf`)],
+        { name: 'seed' });
+    await until('the directory to be begun', () => existsSync(join(cluster.dataDir(lost), 'seed')));
+    await seeding.end();
+    assert.equal(readdirSync(cluster.dataDir(lost)).includes('vote'), false);
+    const start = await run(program('holdfast-ledger'), ['--config', join(cluster.dir, `node-${lost}.conf`)],
+        { check: false, deadlineMs: 30_000 });
+    assert.equal(start.status, 3);
+});
