@@ -100,7 +100,14 @@ static void fill_facts(const struct node *n, struct proto_node_status *s,
     if (!node_may_decide(n))
         put_fact(s, n->accord.verdict == ACCORD_MINORITY ? "diverged" : "disputed", 1,
                  n->difference);
-    put_fact(s, "member", n->config->id, pump_votes(n->pump) ? "voter" : "joining");
+    struct pump_member members[PUMP_SERVERS_MAX];
+    unsigned k = pump_members(n->pump, members), self = 0;
+    while (self < k && members[self].id != n->config->id)
+        self++;
+    if (self < k)
+        put_fact(s, "member", n->config->id, members[self].joining ? "joining" : "voter");
+    else
+        put_fact(s, "outside", 1, "this node is not in the cluster");
     for (uint32_t i = 0; i < s->peers.n; i++) {
         put_fact(s, "member", (int64_t)peers[i].id, peers[i].voter ? "voter" : "joining");
         (void)snprintf(names[i], sizeof names[i], "peer_%u_level", (unsigned)peers[i].id);

@@ -290,6 +290,8 @@ void node_timers(struct node *n, struct pump_now now)
         node_accord_timer(n);
     if (!n->failed)
         node_carry_out(n);
+    if (!n->failed)
+        node_members_timer(n);
     if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
         compare_drift(n);
         node_start_checkpoint(n);

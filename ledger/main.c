@@ -16,13 +16,14 @@
 
 static const char usage[] =
     "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
-    "       holdfast-ledger init --config FILE\n"
+    "       holdfast-ledger init [--join] --config FILE\n"
     "       holdfast-ledger rebuild --config FILE\n"
     "       holdfast-ledger --help | --version\n"
     "%s"
     "\n"
     "Runs one node of a Holdfast ledger.\n"
-    "  init             makes the data directory of a new cluster's node, and ends\n"
+    "  init             makes the data directory of a new cluster's node, and ends;\n"
+    "                   with --join, of a node that joins a running cluster\n"
     "  backup           copies the node's ledger, running or not, to a new directory\n"
     "  restore          makes a new cluster's node out of such a copy\n"
     "  rebuild          throws the state of a node away that has diverged (exit code 4), so that\n"
@@ -37,7 +38,7 @@ static const char usage[] =
 
 struct options {
     const char *config;
-    bool init, rebuild, check, init_if_empty, help, version;
+    bool init, join, rebuild, check, init_if_empty, help, version;
 };
 
 static bool refuse(const char *what, const char *word)
@@ -54,6 +55,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->init = true;
         else if (i == 1 && strcmp(argv[i], "rebuild") == 0)
             o->rebuild = true;
+        else if (o->init && strcmp(argv[i], "--join") == 0)
+            o->join = true;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             o->config = argv[++i];
         else if (strcmp(argv[i], "--check") == 0)
@@ -121,9 +124,9 @@ static enum node_exit run(const struct options *o)
     if (o->check)
         rv = check(&config, o->config);
     else if (o->init)
-        rv = node_create(&config);
+        rv = node_create(&config, o->join);
     else if (o->init_if_empty && node_dir_empty(&config))
-        rv = node_create(&config);
+        rv = node_create(&config, false);
     else if (o->rebuild)
         rv = rebuild(&config);
     if (rv == NODE_EXIT_OK && !o->check && !o->init && !o->rebuild)

@@ -87,7 +87,7 @@ bool node_dir_empty(const struct node_config *config)
     return empty;
 }
 
-enum node_exit node_create(const struct node_config *config)
+enum node_exit node_create(const struct node_config *config, bool join)
 {
     struct pump_server servers[LINK_NODES_MAX];
     uint8_t conf[ENTRY_CONF_MAX];
@@ -101,7 +101,7 @@ enum node_exit node_create(const struct node_config *config)
         return NODE_EXIT_USAGE;
     }
     const struct node_identity id = identity_of(config);
-    if (data_dir_create(config->data, &id, conf, (size_t)len, &why) != 0) {
+    if (data_dir_create(config->data, &id, conf, join ? 0 : (size_t)len, &why) != 0) {
         base_log(BASE_LOG_ERROR, "data directory", BASE_S("directory", config->data),
                  BASE_S("cause", why.text), NULL);
         return NODE_EXIT_DATA;

@@ -17,8 +17,9 @@ enum node_exit {
     NODE_EXIT_DIVERGED = 4, /* this node's state differs from the majority's */
 };
 
-/* Makes the data directory of a new cluster's node. */
-__attribute__((warn_unused_result)) enum node_exit node_create(const struct node_config *config);
+/* Makes the data directory of a new cluster's node; join: of one that joins a running cluster. */
+__attribute__((warn_unused_result)) enum node_exit node_create(const struct node_config *config,
+                                                               bool join);
 /* Whether the data directory is missing or empty, so that node_create may be called. */
 bool node_dir_empty(const struct node_config *config);
 /* Opens everything, prints the ready line on stdout, and runs until a signal or a failure. SIGTERM

@@ -35,6 +35,7 @@ enum {
     NODE_TRANSFER_MS = 5000, /* a transfer that was asked for is tried so long */
     NODE_TRANSFER_EVERY_MS = 50,
     NODE_TRANSFER_CALM_MS = 200, /* nothing is proposed so long, for an heir to have it all */
+    NODE_JOIN_LAG = 256, /* entries that a joining node may be behind when it gets its vote */
     DIFFERENCE_MAX = 256,
     DIVERGED_TEXT_MAX = 320,
 };
@@ -81,6 +82,10 @@ struct node {
     uint64_t transfer_to;          /* 0: to whichever is most up to date */
     uint64_t transfer_ms;          /* the next attempt */
     uint64_t transfer_calm_ms;
+    /* a change that was asked for and applied, until it is in the log */
+    enum { NODE_NO_CHANGE, NODE_ADD, NODE_REMOVE } change;
+    uint64_t change_node, change_term;
+    char change_address[PUMP_ADDRESS_MAX];
     /* ending */
     bool stopping;
     uint64_t stop_by_ms;
@@ -161,6 +166,7 @@ void node_carry_out(struct node *n);
 /* members.c */
 enum proto_code node_admit_change(struct node *n, const struct proto_command *command);
 void node_note_change(struct node *n, const struct proto_command *command);
+void node_members_timer(struct node *n);
 /* answer.c */
 void node_take_request(struct node *n, struct serve_request *r);
 void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_status status);

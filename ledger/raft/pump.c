@@ -283,7 +283,8 @@ void pump_suspect(struct pump *p, struct pump_now now, uint64_t peer, unsigned d
         r->election_timer_start = at - timeout;
 }
 
-static int submit(struct pump *p, const void *payload, size_t len, uint64_t *index, uint64_t *term)
+static int submit(struct pump *p, enum entry_kind kind, const void *payload, size_t len,
+                  uint64_t *index, uint64_t *term)
 {
     if (p->restarting || p->raft.state != RAFT_LEADER || raft_transferee(&p->raft) != 0)
         return PUMP_NOT_LEADER;
@@ -297,11 +298,13 @@ static int submit(struct pump *p, const void *payload, size_t len, uint64_t *ind
                             .term = raft_current_term(&p->raft),
                             .data = len > 0 ? block_payload(b) : NULL,
                             .len = (uint32_t)len,
-                            .kind = ENTRY_COMMAND};
+                            .kind = (uint8_t)kind};
     if (len > 0)
         memcpy(block_payload(b), payload, len);
-    p->engine_entries[0] = (struct raft_entry){
-        .term = e->term, .type = RAFT_COMMAND, .buf = {block_payload(b), len}, .batch = b};
+    p->engine_entries[0] = (struct raft_entry){.term = e->term,
+                                               .type = (enum raft_entry_type)kind,
+                                               .buf = {block_payload(b), len},
+                                               .batch = b};
     struct raft_event event = {.type = RAFT_SUBMIT};
     event.submit.entries = p->engine_entries;
     event.submit.n = 1;
@@ -311,8 +314,9 @@ static int submit(struct pump *p, const void *payload, size_t len, uint64_t *ind
         return rv;
     if (code) {
         block_unref(b); /* refused: still ours */
-        return code == RAFT_NOTLEADER ? PUMP_NOT_LEADER
-                                      : pump_die(p, "consensus engine: %s", raft_strerror(code));
+        return code == RAFT_NOTLEADER    ? PUMP_NOT_LEADER
+               : code == RAFT_CANTCHANGE ? -EBUSY
+                                         : pump_die(p, "consensus engine: %s", raft_strerror(code));
     }
     *index = at;
     *term = in;
@@ -327,7 +331,23 @@ int pump_submit(struct pump *p, struct pump_now now, const void *payload, size_t
     int rv = pump_enter(p, now);
     if (rv)
         return rv;
-    return pump_leave(p, submit(p, payload, len, index, term));
+    return pump_leave(p, submit(p, ENTRY_COMMAND, payload, len, index, term));
+}
+
+int pump_change(struct pump *p, struct pump_now now, const struct pump_member *members, unsigned n,
+                uint64_t *index)
+{
+    uint8_t conf[ENTRY_CONF_MAX];
+    uint64_t term;
+    int len = pump_encode_members(members, n, conf);
+    if (len < 0)
+        return len;
+    if (pump_changing(p) || !pump_leads_firmly(p))
+        return -EBUSY;
+    int rv = pump_enter(p, now);
+    if (rv)
+        return rv;
+    return pump_leave(p, submit(p, ENTRY_CHANGE, conf, (size_t)len, index, &term));
 }
 
 int pump_transfer(struct pump *p, struct pump_now now, uint64_t peer)

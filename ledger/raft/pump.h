@@ -35,6 +35,11 @@ struct pump_server {
     uint64_t id; /* > 0 */
     const char *address;
 };
+struct pump_member {
+    uint64_t id;
+    const char *address;
+    bool joining; /* gets the log, has no vote */
+};
 
 /* Guards around the engine that the simulator's mutation test switches off to show that it would
  * notice. Never set in a node. */
@@ -129,6 +134,15 @@ void pump_suspect(struct pump *p, struct pump_now now, uint64_t peer, unsigned d
 __attribute__((warn_unused_result)) int pump_submit(struct pump *p, struct pump_now now,
                                                     const void *payload, size_t len,
                                                     uint64_t *index, uint64_t *term);
+/* Guard 5. Another configuration: at most one server more, or less, or with another role than in
+ * the one in force. Only a leader that leads firmly, and no other change under way: else -EBUSY.
+ * -EINVAL: too many servers, or an address too long. Once applied it is in pump_members. Should it
+ * be cut off again by another leader, the next event returns -ERESTART. */
+__attribute__((warn_unused_result)) int pump_change(struct pump *p, struct pump_now now,
+                                                    const struct pump_member *members, unsigned n,
+                                                    uint64_t *index);
+/* A configuration is in the log that is not applied yet. */
+bool pump_changing(const struct pump *p);
 /* Hand leadership over (0: to whom is most up to date). 0, PUMP_NOT_LEADER, -ENOENT. Submits are
  * refused as PUMP_NOT_LEADER until it happened or timed out. */
 __attribute__((warn_unused_result)) int pump_transfer(struct pump *p, struct pump_now now,
@@ -174,6 +188,9 @@ struct pump_peer {
     int64_t clock_here_us; /* ... and ours when it came */
     uint32_t level, flags; /* of its last notice; level 0: never heard */
 };
+/* The configuration as the log has it, ourselves included. The addresses live until the next event.
+ */
+unsigned pump_members(const struct pump *p, struct pump_member out[PUMP_SERVERS_MAX]);
 /* Whether the configuration gives us a vote. */
 bool pump_votes(const struct pump *p);
 /* Every server of the configuration but ourselves; returns their number. */
@@ -198,6 +215,8 @@ void pump_stats(const struct pump *p, struct pump_stats *out);
 /* Entry 1 of a new cluster: all servers voters. Returns its length, or -EINVAL / -ENOMEM. */
 __attribute__((warn_unused_result)) int
 pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t out[ENTRY_CONF_MAX]);
+__attribute__((warn_unused_result)) int
+pump_encode_members(const struct pump_member *members, unsigned n, uint8_t out[ENTRY_CONF_MAX]);
 
 enum { PUMP_SEED_EVERY_MS = 10000 };
 

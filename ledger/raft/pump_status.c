@@ -111,6 +111,22 @@ uint64_t pump_transferee(const struct pump *p)
     return p->raft.state == RAFT_LEADER ? raft_transferee(&p->raft) : 0;
 }
 
+bool pump_changing(const struct pump *p)
+{
+    return p->last_change > p->applied || p->raft.configuration_uncommitted_index != 0;
+}
+
+unsigned pump_members(const struct pump *p, struct pump_member out[PUMP_SERVERS_MAX])
+{
+    const struct raft_configuration *c = &p->raft.configuration;
+    unsigned n = 0;
+    for (; n < c->n && n < PUMP_SERVERS_MAX; n++)
+        out[n] = (struct pump_member){.id = c->servers[n].id,
+                                      .address = c->servers[n].address,
+                                      .joining = c->servers[n].role != RAFT_VOTER};
+    return n;
+}
+
 bool pump_votes(const struct pump *p)
 {
     const struct raft_configuration *c = &p->raft.configuration;
@@ -127,7 +143,7 @@ void pump_stats(const struct pump *p, struct pump_stats *out)
     out->appends_in_hand = p->appends.n;
 }
 
-int pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t out[ENTRY_CONF_MAX])
+int pump_encode_members(const struct pump_member *members, unsigned n, uint8_t out[ENTRY_CONF_MAX])
 {
     struct raft_configuration c;
     struct raft_buffer buf;
@@ -136,8 +152,9 @@ int pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t o
     raft_configuration_init(&c);
     int rv = 0;
     for (unsigned i = 0; i < n && rv == 0; i++)
-        if (servers[i].id == 0 || strlen(servers[i].address) >= PUMP_ADDRESS_MAX ||
-            raft_configuration_add(&c, servers[i].id, servers[i].address, RAFT_VOTER) != 0)
+        if (members[i].id == 0 || strlen(members[i].address) >= PUMP_ADDRESS_MAX ||
+            raft_configuration_add(&c, members[i].id, members[i].address,
+                                   members[i].joining ? RAFT_STANDBY : RAFT_VOTER) != 0)
             rv = -EINVAL;
     if (rv == 0 && raft_configuration_encode(&c, &buf) != 0)
         rv = -ENOMEM;
@@ -149,4 +166,14 @@ int pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t o
         memcpy(out, buf.base, buf.len);
     raft_free(buf.base);
     return rv;
+}
+
+int pump_encode_servers(const struct pump_server *servers, unsigned n, uint8_t out[ENTRY_CONF_MAX])
+{
+    struct pump_member members[PUMP_SERVERS_MAX];
+    if (n > PUMP_SERVERS_MAX)
+        return -EINVAL;
+    for (unsigned i = 0; i < n; i++)
+        members[i] = (struct pump_member){.id = servers[i].id, .address = servers[i].address};
+    return pump_encode_members(members, n, out);
 }

@@ -16,6 +16,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TRAIL_ENTRIES_DEFAULT UINT64_C(4000000)
@@ -73,7 +74,8 @@ static int write_entry_one(const char *dir, const void *conf, size_t len, struct
     struct log_entry e = {
         .index = 1, .term = 1, .data = conf, .len = (uint32_t)len, .kind = ENTRY_CHANGE};
     struct log_append a = {&e, 1};
-    rv = log_store_append(log, &a, 1, why);
+    if (len > 0)
+        rv = log_store_append(log, &a, 1, why);
     log_store_close(log);
     return rv;
 }
@@ -135,8 +137,11 @@ int data_dir_create(const char *dir, const struct node_identity *id, const void 
 {
     char path[PATH_MAX];
     struct state_store *state = NULL;
-    const struct node_vote vote = {.term = 1};
-    if (id->node == 0 || conf_len == 0 || conf_len > ENTRY_CONF_MAX)
+    /* Others may remember a node of this id, and take what is of an older incarnation for
+     * overtaken: one that joins counts on from the clock. */
+    const struct node_vote vote = {.term = conf_len > 0,
+                                   .incarnation = conf_len > 0 ? 0 : (uint64_t)time(NULL)};
+    if (id->node == 0 || conf_len > ENTRY_CONF_MAX)
         return store_why_set(why, -EINVAL, "node id 0, or no configuration");
     int fd, rv = data_dir_begin(dir, &fd, why);
     if (rv)

@@ -26,7 +26,8 @@ struct data_dir {
 };
 
 /* Makes a new node: DIR is created or must be empty. Every node of a new cluster is created with
- * the same configuration entry (pump_encode_servers), which becomes entry 1, term 1. */
+ * the same configuration entry (pump_encode_servers), which becomes entry 1, term 1. conf_len 0: a
+ * node that joins a running cluster and gets its whole log from there. */
 __attribute__((warn_unused_result)) int data_dir_create(const char *dir,
                                                         const struct node_identity *id,
                                                         const void *conf, size_t conf_len,

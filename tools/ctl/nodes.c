@@ -80,16 +80,26 @@ int ctl_nodes_ask(struct ctl *c, struct ctl_node nodes[LINK_NODES_MAX], unsigned
 }
 
 /* The node that leads the highest term with a majority behind it; NULL: none. */
+static bool votes(const struct ctl_node *leader, uint32_t id)
+{
+    for (unsigned i = 0; i < leader->n_members; i++)
+        if (leader->member[i].id == id)
+            return leader->member[i].voter;
+    return false;
+}
+
 const struct ctl_node *ctl_nodes_leader(const struct ctl_node *nodes, unsigned n)
 {
     const struct ctl_node *leader = NULL;
-    unsigned follow = 0;
+    unsigned follow = 0, voters = 0;
     for (unsigned i = 0; i < n; i++)
         if (nodes[i].reachable && nodes[i].s.leader == nodes[i].s.id &&
             (!leader || nodes[i].s.term > leader->s.term))
             leader = &nodes[i];
+    for (unsigned i = 0; leader && i < leader->n_members; i++)
+        voters += leader->member[i].voter;
     for (unsigned i = 0; leader && i < n; i++)
         follow += nodes[i].reachable && nodes[i].s.leader == leader->s.id &&
-                  nodes[i].s.term == leader->s.term;
-    return follow > n / 2 ? leader : NULL;
+                  nodes[i].s.term == leader->s.term && votes(leader, nodes[i].s.id);
+    return follow > voters / 2 ? leader : NULL;
 }
