@@ -26,6 +26,8 @@ static const char usage[] =
     "                   with --join, of a node that joins a running cluster\n"
     "  backup           copies the node's ledger, running or not, to a new directory\n"
     "  restore          makes a new cluster's node out of such a copy\n"
+    "  seed             fills this node's empty data directory from the other nodes\n"
+    "  archive          reads an archive of the log whole, and says whether it is sound\n"
     "  rebuild          throws the state of a node away that has diverged (exit code 4), so that\n"
     "                   its next start makes it again from the log, and ends\n"
     "  --config FILE    the node's configuration (node-1.conf)\n"

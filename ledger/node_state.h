@@ -28,6 +28,7 @@ enum {
     NODE_SILENT_MS = 2000,      /* nothing taken from it for so long */
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
     NODE_LAG_MS = 60000,     /* a peer heard of within it is waited for before the log is trimmed */
+    NODE_TRAIL = 1000,          /* entries behind the checkpoint that are never trimmed */
     NODE_STOP_MS = 1000,     /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
     NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
