@@ -71,6 +71,7 @@ int checkpoint_thread_start(struct checkpoint_thread **out, struct state_store *
         free(t);
         return -rv;
     }
+    (void)pthread_setname_np(t->thread, "checkpoint"); /* for profiles */
     *out = t;
     return 0;
 }

@@ -57,6 +57,8 @@ __attribute__((warn_unused_result)) int segment_unlink(struct log_store *s, uint
 /* Deletes what an interrupted create or unlink left under `name`. */
 __attribute__((warn_unused_result)) int segment_sweep(struct log_store *s, const char *name,
                                                       struct store_why *why);
+/* Its file ends where it is used: it is sealed. Writer thread. */
+void segment_give_back(struct log_segment *g);
 struct log_segment *segment_add(struct log_store *s, uint64_t first); /* NULL: no memory */
 void segment_close(struct log_store *s, struct log_segment *g);
 /* Takes segment[i] out of the log; freed when its last pin goes. Mutex held. */

@@ -69,6 +69,10 @@ __attribute__((warn_unused_result)) int log_store_append(struct log_store *s,
                                                          const struct log_append *appends,
                                                          unsigned n, struct store_why *why);
 
+/* Between appends, on the writer's thread: lengthens the newest segment's file a little ahead of what
+ * is written, so that appends need not. Speed only. */
+void log_store_make_room(struct log_store *s);
+
 /* A reusable buffer of entries read; their data live until the next read into it. */
 struct log_page {
     struct log_entry *entries;

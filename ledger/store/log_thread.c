@@ -92,6 +92,7 @@ static void *run(void *arg)
             uint64_t first = t->taken[i].entries[0].index;
             t->calls.on_persisted(t->calls.ctx, first, first + t->taken[i].n - 1);
         }
+        log_store_make_room(t->store);
     }
     return NULL;
 }
@@ -111,6 +112,7 @@ int log_thread_start(struct log_thread **out, struct log_store *store,
         free(t);
         return -rv;
     }
+    (void)pthread_setname_np(t->thread, "log"); /* for profiles */
     *out = t;
     return 0;
 }

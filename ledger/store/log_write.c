@@ -157,6 +157,7 @@ static int roll(struct writing *w, uint64_t index, struct store_why *why)
     if (rv)
         return rv;
     CHECK(tail(s)->last + 1 == index);
+    segment_give_back(tail(s));
     rv = segment_create(s, index, why);
     if (rv)
         return rv;
