@@ -277,6 +277,16 @@ static void query(struct sim_world *w, struct sim_caller *k)
     send_rpc(w, rpc);
 }
 
+/* Somebody holds on to this node, whoever leads. */
+void callers_ask(struct sim_world *w, int node)
+{
+    struct sim_rpc *rpc = make_rpc(w, &w->caller[ADMIN], false, 0);
+    rpc->attempt = 0;
+    rpc->node = node;
+    frame(w, rpc);
+    send_rpc(w, rpc);
+}
+
 /* ---- what a caller does ---- */
 
 static void idle(struct sim_world *w, struct sim_caller *k, uint64_t ms)

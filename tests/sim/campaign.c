@@ -22,6 +22,7 @@ enum {
     PROGRESS_MS = 30000,
     POLL_MS = 200,
     FAILURES_MAX = 50, /* then it stops: they are all the same */
+    CRASHED = 70,      /* exit code of a process that has told of its crash */
 };
 
 struct job {
@@ -73,7 +74,7 @@ static void on_crash(int signal)
                  signal, campaign->program, running);
     (void)fflush(stdout);
     lost(&shared->job[own]);
-    _exit(1);
+    _exit(CRASHED);
 }
 
 static void on_end(int signal)
@@ -124,7 +125,7 @@ static pid_t start(unsigned job)
         return pid;
     own = job;
     work();
-    _exit(0);
+    exit(0); /* a sanitizer may look for leaks */
 }
 
 /* ---- all of them ---- */
@@ -162,6 +163,11 @@ static void report(const struct campaign *c, double seconds)
     (void)fflush(stdout);
 }
 
+static bool told_by_handler(int status)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == CRASHED;
+}
+
 /* Waits for the processes; one that was ended by a signal is replaced. */
 static void watch(const struct campaign *c, const struct timespec *begin)
 {
@@ -183,6 +189,9 @@ static void watch(const struct campaign *c, const struct timespec *begin)
                 (void)printf("seed %" PRIu64 ": the process ended, status %d\n", (uint64_t)j->seed,
                              status);
                 lost(j);
+            } else if (crashed && !told_by_handler(status)) {
+                (void)printf("a process ended with status %d after its last seed\n", status);
+                j->failed++;
             }
             alive -= !crashed;
             pid[i] = crashed ? start(i) : 0;

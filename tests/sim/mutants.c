@@ -137,13 +137,6 @@ WRAP(void, reads_add, struct reads *r, struct serve_request *request)
     }
 }
 
-WRAP(struct serve_request *, reads_take, struct reads *r, uint64_t index, uint64_t term)
-{
-    if (sim_mutation == SIM_read_loses_term && r->riding.first)
-        term = r->riding.first->read_term;
-    return __real_reads_take(r, index, term);
-}
-
 WRAP(raft_index, raft_commit_index, const struct raft *r)
 {
     return sim_mutation == SIM_commit_alone && r->state == RAFT_LEADER

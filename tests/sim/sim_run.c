@@ -120,6 +120,7 @@ static void draw_rates(struct sim_world *w)
                                   .dup_request = up_to(w, 150),
                                   .lag = up_to(w, w->harsh ? 40 : 10),
                                   .gone = up_to(w, 20),
+                                  .depose = up_to(w, w->harsh ? 30 : 10),
                                   .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
 }
 
@@ -193,6 +194,31 @@ static void fault_lag(struct sim_world *w)
     sim_say(w, "links %s n%d fall behind", from ? "from" : "to", a);
 }
 
+/* A leader that speaks to nobody any more, and hears late: what it proposed before is acknowledged
+ * when another may lead already. Meanwhile it is asked. */
+static void fault_depose(struct sim_world *w)
+{
+    enum { ASKED_FROM_MS = 150, ASKED_FOR_MS = 400, ASKED = 16 };
+    int a = leader_or_any(w)->id;
+    if (!w->node[a].up || w->node[a].node->role != PUMP_LEADER)
+        return;
+    memset(w->cut, 0, sizeof w->cut);
+    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    for (int b = 1; b <= w->n; b++) {
+        if (b == a)
+            continue;
+        w->cut[a][b] = true;
+        w->lag_ms[b][a] = 300 + sim_below(&w->random, 200);
+        sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, 5), SIM_GONE, b, 0,
+                (void *)(uintptr_t)a);
+    }
+    for (unsigned i = 0; i < ASKED; i++)
+        sim_put(&w->events, w->now_ms + ASKED_FROM_MS + sim_below(&w->random, ASKED_FOR_MS),
+                SIM_QUERY, i % 2 == 0 ? a : any(w)->id, 0, NULL);
+    w->counters.depositions++;
+    sim_say(w, "n%d speaks to nobody, and hears late", a);
+}
+
 /* A connection breaks for no reason. */
 static void fault_gone(struct sim_world *w)
 {
@@ -244,6 +270,8 @@ static void fault(struct sim_world *w)
         fault_cut(w);
     if (sim_often(w, r->lag * 10))
         fault_lag(w);
+    if (sim_often(w, r->depose * 10))
+        fault_depose(w);
     if (sim_often(w, r->gone * 10))
         fault_gone(w);
     if (sim_often(w, r->pause * 5))
@@ -369,6 +397,9 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
     case SIM_CALLER:
         if (w->caller[e->node].attempt == e->life)
             callers_act(w, e->node);
+        break;
+    case SIM_QUERY:
+        callers_ask(w, e->node);
         break;
     case SIM_REPLY:
         callers_reply(w, e->data);

@@ -36,7 +36,8 @@ enum sim_event_kind {
     SIM_CALLER,  /* a caller acts; node: caller */
     SIM_RESTART,
     SIM_FAULT,
-    SIM_GONE, /* a connection seems to be dead; data: the peer */
+    SIM_QUERY, /* somebody asks this node */
+    SIM_GONE,  /* a connection seems to be dead; data: the peer */
 };
 
 /* ---- mutants: bugs that the checkers must find (mutants.c) ---- */
@@ -44,16 +45,15 @@ enum sim_mutation {
     SIM_NONE,
 #define SIM_MUTATIONS(X)                                                                           \
     X(ack_before_fsync, 10, "a log write is reported before it is on disk")                        \
-    X(forget_vote, 2000, "the vote is not written with the term")                                  \
-    X(forget_term, 100, "term and vote are not written")                                           \
-    X(lose_truncation, 1000, "a log write does not drop what stood there before")                  \
+    X(forget_vote, 10, "the vote is not written with the term")                                    \
+    X(forget_term, 10, "term and vote are not written")                                            \
+    X(lose_truncation, 300, "a log write does not drop what stood there before")                   \
     X(guard_order, 10, "pump guard 2 off: overtaken and repeated messages are taken")              \
     X(guard_pre_vote, 0, "pump guard 3 off: a pre-vote's rejection hides the higher term")         \
     X(guard_commit_max, 0, "pump guard 4 off: the commit index may go back")                       \
     X(guard_persisted, 1000, "pump guard 6 off: writes that will be overwritten are reported")     \
     X(commit_alone, 10, "a leader takes its own copy for a majority")                              \
-    X(read_rides_early, 5000, "a query rides on an entry that was proposed before it came")        \
-    X(read_loses_term, 2000, "a query is answered although another leader's entry stands there")   \
+    X(read_rides_early, 4000, "a query rides on an entry that was proposed before it came")        \
     X(checkpoint_ahead, 50, "a checkpoint names an index ahead of its records")                    \
     X(no_clock_guard, 300, "a leader's clock is never compared")                                   \
     X(expire_by_local_clock, 10, "holds expire by the node's own clock")                           \
@@ -215,6 +215,7 @@ struct sim_caller {
     X(stops)                                                                                       \
     X(pauses)                                                                                      \
     X(slow_links)                                                                                  \
+    X(depositions)                                                                                 \
     X(connections_gone)                                                                            \
     X(allocations_failed)                                                                          \
     X(clock_jumps)                                                                                 \
@@ -230,7 +231,7 @@ struct sim_counters {
 
 struct sim_faults {
     unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
-        dup_request, lag, gone, oom;
+        dup_request, lag, gone, depose, oom;
 };
 
 struct sim_world {
@@ -317,6 +318,7 @@ bool replica_dies(struct sim_node *n);
 /* ---- callers.c ---- */
 void callers_open(struct sim_world *w);
 void callers_act(struct sim_world *w, int caller);
+void callers_ask(struct sim_world *w, int node);
 void callers_reply(struct sim_world *w, struct sim_rpc *rpc);
 
 /* ---- promises.c, truth.c ---- */
