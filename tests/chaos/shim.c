@@ -5,6 +5,8 @@
  *   bytes  8..11  errno of fsync, fdatasync, msync from now on; 0: none (int32)
  *   bytes 12..15  errno of pwrite, pwritev, write, writev to regular files; 0: none
  *   bytes 16..23  what statvfs says is free, bytes (int64); 0: the truth
+ *   bytes 24..27  microseconds that every flush takes longer: fsync, fdatasync, msync with MS_SYNC,
+ *                 and writes to files opened with O_DSYNC or O_SYNC (uint32); for measurements
  * Without the variable everything passes through.
  */
 #include <dlfcn.h>
@@ -25,6 +27,7 @@ struct control {
     volatile int32_t sync_errno;
     volatile int32_t write_errno;
     volatile int64_t free_bytes;
+    volatile uint32_t flush_us;
 };
 static struct control none;
 static struct control *control = &none;
@@ -60,45 +63,68 @@ static int write_fails(int fd)
            fails(control->write_errno);
 }
 
+static void flush_slowly(void)
+{
+    const uint32_t us = control->flush_us;
+    struct timespec left = {us / 1000000, us % 1000000 * 1000L};
+    while (us && nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+/* A write to a file that flushes each. LMDB writes its meta pages so. */
+static void write_slowly(int fd)
+{
+    if (control->flush_us && (fcntl(fd, F_GETFL) & O_DSYNC)) /* O_SYNC has this bit, too */
+        flush_slowly();
+}
+
 int fsync(int fd)
 {
     REAL(fsync);
+    flush_slowly();
     return fails(control->sync_errno) ? -1 : real(fd);
 }
 
 int fdatasync(int fd)
 {
     REAL(fdatasync);
+    flush_slowly();
     return fails(control->sync_errno) ? -1 : real(fd);
 }
 
 int msync(void *p, size_t n, int flags)
 {
     REAL(msync);
+    if (flags & MS_SYNC)
+        flush_slowly();
     return fails(control->sync_errno) ? -1 : real(p, n, flags);
 }
 
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
     REAL(pwrite);
+    write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, p, n, at);
 }
 
 ssize_t write(int fd, const void *p, size_t n)
 {
     REAL(write);
+    write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, p, n);
 }
 
 ssize_t writev(int fd, const struct iovec *v, int n)
 {
     REAL(writev);
+    write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, v, n);
 }
 
 ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at)
 {
     REAL(pwritev);
+    write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, v, n, at);
 }
 

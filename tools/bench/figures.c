@@ -5,12 +5,13 @@
 
 #include <curl/curl.h>
 #include <inttypes.h>
-#include <uv.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <uv.h>
 
 #ifndef HOLDFAST_VERSION
 #define HOLDFAST_VERSION "?"
@@ -105,8 +106,10 @@ static void put_settings(const struct bench_options *o)
                  "\"seconds\":%.1f,\"warmup\":%.1f",
                  o->clients, o->threads, o->rate, o->rate > 0 ? "true" : "false", o->seconds,
                  o->warmup);
-    if (o->mode == BENCH_HTTP) {
+    if (o->mode == BENCH_HTTP || o->mode == BENCH_STREAMS) {
         (void)printf(",\"stream\":%s,", o->stream ? "true" : "false");
+        if (o->mode == BENCH_STREAMS)
+            (void)printf("\"interval_ms\":%u,", o->interval_ms);
         put_string("url", o->url);
     } else {
         (void)printf(",\"orgs\":%u,\"keys_per_org\":%u,\"in_flight\":%u", o->orgs, o->keys_per_org,
@@ -126,16 +129,32 @@ static void put_latency(const struct figures_latency *l)
     (void)printf(",\"max\":%.1f}", (double)l->h.max / 1e3);
 }
 
+/* Of the whole run, warm-up and set-up included. */
+static double own_cpu_seconds(void)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) != 0)
+        return 0;
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static void print_json(const struct figures *f, const struct bench_options *o)
 {
-    (void)printf("{\"mode\":\"%s\",", o->mode == BENCH_HTTP ? "http" : "ledger");
+    static const char *const modes[] = {
+        [BENCH_LEDGER] = "ledger",
+        [BENCH_HTTP] = "http",
+        [BENCH_STREAMS] = "streams",
+        [BENCH_PREPARE] = "prepare",
+    };
+    (void)printf("{\"mode\":\"%s\",", modes[o->mode]);
     put_machine();
     (void)putchar(',');
     put_settings(o);
     (void)printf(",\"begun\":%" PRIu64 ",\"%s\":%" PRIu64 ",\"seconds\":%.3f,\"per_second\":%.1f,"
-                 "\"longest_gap_ms\":%.1f,\"latency_us\":{",
+                 "\"longest_gap_ms\":%.1f,\"cpu_seconds\":%.3f,\"latency_us\":{",
                  f->begun, f->unit, f->done, f->seconds, (double)f->done / f->seconds,
-                 (double)f->longest_gap_ns / 1e6);
+                 (double)f->longest_gap_ns / 1e6, own_cpu_seconds());
     for (int i = 0; i < FIGURES_LATENCIES && f->latency[i].name; i++) {
         if (i > 0)
             (void)putchar(',');

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { EVENTS = 256, READ_MAX = 65536 };
+enum { EVENTS = 256, READ_MAX = 65536, DIALS_MAX = 512 /* a sweep: less than a backlog */ };
 #define RETRY_NS UINT64_C(100000000)
 #define SWEEP_NS UINT64_C(200000000)
 
@@ -32,8 +32,9 @@ struct connection {
     enum state state;
     int fd;
     size_t sent;
-    uint64_t due_ns, begun_ns, chunk_ns, retry_ns;
-    bool complete, keep, measured;
+    uint64_t due_ns, begun_ns, retry_ns;
+    struct http_chunk chunk;
+    bool complete, keep;
 };
 
 struct plain {
@@ -45,6 +46,7 @@ struct plain {
     unsigned n, busy;
     int epoll;
     uint64_t now_ns, swept_ns;
+    bool measuring; /* streams: said so */
     char in[READ_MAX];
 };
 
@@ -54,14 +56,8 @@ static int on_body(llhttp_t *p, const char *at, size_t n)
 {
     struct connection *c = p->data;
     struct plain *t = c->t;
-    (void)at, (void)n;
-    if (c->measured && p->status_code / 100 == 2) {
-        if (c->chunk_ns == 0)
-            histogram_add(&t->f->latency[HTTP_FIRST], t->now_ns - c->due_ns);
-        else if (t->now_ns > c->chunk_ns)
-            histogram_add(&t->f->latency[HTTP_GAP], t->now_ns - c->chunk_ns);
-    }
-    c->chunk_ns = t->now_ns;
+    if (p->status_code / 100 == 2)
+        http_chunk_came(t->f, t->load, &t->schedule, &c->chunk, c->due_ns, at, n, t->now_ns);
     return 0;
 }
 
@@ -145,9 +141,8 @@ static void begin(struct connection *c, uint64_t due_ns)
     c->sent = 0;
     c->due_ns = due_ns;
     c->begun_ns = t->now_ns;
-    c->chunk_ns = 0;
+    c->chunk = (struct http_chunk){.at_ns = 0};
     c->complete = false;
-    c->measured = due_ns >= t->schedule.measure_ns;
     t->busy++;
     t->f->begun++;
     send_rest(c);
@@ -187,6 +182,8 @@ static void receive(struct connection *c)
             continue;
         if (n < 0 && errno == EAGAIN)
             return;
+        if (c->t->load->streams)
+            c->t->now_ns = load_now_ns(); /* a stamp may be younger than this round */
         take_input(c, n);
         if (n > 0 && n < (ssize_t)sizeof c->t->in)
             return; /* edge-triggered: what comes later tells us again */
@@ -214,12 +211,14 @@ static void on_event(struct connection *c, uint32_t events)
 /* Redials what is closed, gives up what takes too long. */
 static void sweep(struct plain *t)
 {
-    uint64_t limit = (uint64_t)t->load->o->timeout_ms * 1000000;
+    uint64_t limit = t->load->streams ? UINT64_MAX : (uint64_t)t->load->o->timeout_ms * 1000000;
+    unsigned dials = 0;
     for (unsigned i = 0; i < t->n; i++) {
         struct connection *c = &t->connections[i];
         if (c->state == BUSY && t->now_ns - c->begun_ns > limit)
             drop(c, &t->f->timeouts);
-        if (c->state == CLOSED && t->now_ns >= c->retry_ns && t->now_ns < t->schedule.end_ns)
+        if (c->state == CLOSED && t->now_ns >= c->retry_ns && t->now_ns < t->schedule.end_ns &&
+            dials++ < DIALS_MAX)
             dial(c);
     }
     t->swept_ns = t->now_ns;
@@ -254,6 +253,17 @@ static int wait_ms(const struct plain *t)
     return (int)(ns / 1000000); /* below a millisecond: poll, so that calls leave on time */
 }
 
+/* Streams: says when the measured time begins; true: it is over, whatever is open. */
+static bool streams_over(struct plain *t)
+{
+    if (!t->measuring && t->now_ns >= t->schedule.measure_ns) {
+        t->measuring = true;
+        (void)fprintf(stderr, "measuring: %u open\n", t->busy);
+    }
+    t->f->open = t->busy;
+    return t->now_ns >= t->schedule.end_ns;
+}
+
 static void loop(struct plain *t)
 {
     struct epoll_event events[EVENTS];
@@ -269,6 +279,8 @@ static void loop(struct plain *t)
             t->idle = c->next;
             begin(c, due);
         }
+        if (t->load->streams && streams_over(t))
+            return;
         if ((t->busy == 0 && t->now_ns >= t->schedule.end_ns) || t->now_ns > give_up)
             break;
         int n = epoll_wait(t->epoll, events, EVENTS, wait_ms(t));

@@ -13,8 +13,8 @@ struct call {
     CURL *easy;
     struct call *next; /* while free */
     struct tls *t;
-    uint64_t due_ns, chunk_ns;
-    bool measured;
+    uint64_t due_ns;
+    struct http_chunk chunk;
 };
 
 struct tls {
@@ -25,6 +25,7 @@ struct tls {
     struct curl_slist *fields;
     struct call *calls, *free;
     unsigned n, busy;
+    bool measuring; /* streams: said so */
 };
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -32,16 +33,10 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     struct call *c = arg;
     uint64_t now = load_now_ns();
     long status = 0;
-    (void)p;
-    if (c->measured)
-        (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status / 100 == 2) {
-        if (c->chunk_ns == 0)
-            histogram_add(&c->t->f->latency[HTTP_FIRST], now - c->due_ns);
-        else
-            histogram_add(&c->t->f->latency[HTTP_GAP], now - c->chunk_ns);
-    }
-    c->chunk_ns = now;
+    struct tls *t = c->t;
+    (void)curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status / 100 == 2)
+        http_chunk_came(t->f, t->load, &t->schedule, &c->chunk, c->due_ns, p, size * n, now);
     return size * n;
 }
 
@@ -57,7 +52,8 @@ static bool open_call(struct tls *t, struct call *c)
            curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) ==
                CURLE_OK &&
            curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)l->o->timeout_ms) == CURLE_OK &&
+           curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS,
+                            l->streams ? 0L : (long)l->o->timeout_ms) == CURLE_OK &&
            (!l->o->ca_file ||
             curl_easy_setopt(c->easy, CURLOPT_CAINFO, l->o->ca_file) == CURLE_OK) &&
            curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
@@ -72,6 +68,8 @@ static bool open_fields(struct tls *t)
     t->fields = curl_slist_append(NULL, line);
     struct curl_slist *more = curl_slist_append(t->fields, "Content-Type: application/json");
     more = more ? curl_slist_append(more, "Expect:") : NULL;
+    for (unsigned i = 0; more && i < t->load->o->n_fields; i++)
+        more = curl_slist_append(more, t->load->o->fields[i]);
     return more != NULL;
 }
 
@@ -96,8 +94,7 @@ static bool begin(struct tls *t, uint64_t due_ns)
 {
     struct call *c = t->free;
     c->due_ns = due_ns;
-    c->chunk_ns = 0;
-    c->measured = due_ns >= t->schedule.measure_ns;
+    c->chunk = (struct http_chunk){.at_ns = 0};
     if (curl_multi_add_handle(t->multi, c->easy) != CURLM_OK) {
         (void)snprintf(t->f->error, sizeof t->f->error, "libcurl: a call cannot be begun");
         return false;
@@ -138,6 +135,17 @@ static void take_done(struct tls *t)
     }
 }
 
+/* Streams: says when the measured time begins; true: it is over, whatever is open. */
+static bool streams_over(struct tls *t, uint64_t now)
+{
+    if (!t->measuring && now >= t->schedule.measure_ns) {
+        t->measuring = true;
+        (void)fprintf(stderr, "measuring: %u open\n", t->busy);
+    }
+    t->f->open = t->busy;
+    return now >= t->schedule.end_ns;
+}
+
 static void loop(struct tls *t)
 {
     uint64_t give_up = t->schedule.end_ns + (uint64_t)t->load->o->timeout_ms * 1000000, due;
@@ -153,6 +161,8 @@ static void loop(struct tls *t)
             break;
         take_done(t);
         now = load_now_ns();
+        if (t->load->streams && streams_over(t, now))
+            return;
         if (t->f->error[0] || (t->busy == 0 && now >= t->schedule.end_ns) || now > give_up)
             break;
         uint64_t in = t->free ? load_schedule_wait(&t->schedule, now) : UINT64_MAX;

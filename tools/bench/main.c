@@ -13,6 +13,6 @@ int main(int argc, char **argv)
         return BENCH_FAILED;
     case BENCH_PARSED:
     default:
-        return o.mode == BENCH_HTTP ? bench_http(&o) : bench_ledger(&o);
+        return o.mode == BENCH_HTTP || o.mode == BENCH_STREAMS ? bench_http(&o) : bench_ledger(&o);
     }
 }

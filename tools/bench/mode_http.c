@@ -45,6 +45,25 @@ void http_answered(struct http_figures *f, const struct load_schedule *s, unsign
     }
 }
 
+void http_chunk_came(struct http_figures *f, const struct http_load *l,
+                     const struct load_schedule *s, struct http_chunk *c, uint64_t due_ns,
+                     const char *p, size_t n, uint64_t now_ns)
+{
+    /* Streams are opened during the warm-up: all of them count for the first chunk. */
+    bool measured = (l->streams ? now_ns : due_ns) >= s->measure_ns;
+    if (c->at_ns == 0 && (measured || l->streams))
+        histogram_add(&f->latency[HTTP_FIRST], now_ns - due_ns);
+    else if (measured && now_ns > c->at_ns)
+        histogram_add(&f->latency[HTTP_GAP], now_ns - c->at_ns);
+    if (l->streams) {
+        measured = measured && now_ns < s->end_ns;
+        unsigned stamps =
+            stamp_scan_take(&c->stamps, p, n, now_ns, measured ? &f->latency[HTTP_DELAY] : NULL);
+        f->done += measured ? stamps : 0;
+    }
+    c->at_ns = now_ns;
+}
+
 unsigned http_share(const struct bench_options *o, unsigned thread)
 {
     return o->clients / o->threads + (thread < o->clients % o->threads);
@@ -114,6 +133,33 @@ static int read_key(struct http_load *l)
     return 0;
 }
 
+/* A chat whose answer goes on until well after the end. */
+static char *stream_body(const struct bench_options *o, size_t *len)
+{
+    char *body = NULL;
+    unsigned tokens = (unsigned)((o->warmup + o->seconds + 60) * 1000 / o->interval_ms) + 1;
+    int n = asprintf(&body,
+                     "{\"model\":\"%s\",\"max_tokens\":%u,\"stream\":true,\"metadata\":{"
+                     "\"mock_stamp\":\"1\",\"mock_tokens\":\"%u\",\"mock_interval_ms\":\"%u\"},"
+                     "\"messages\":[{\"role\":\"user\",\"content\":\"Say hello.\"}]}",
+                     o->model, tokens, tokens, o->interval_ms);
+    *len = n < 0 ? 0 : (size_t)n;
+    return n < 0 ? NULL : body;
+}
+
+/* The --header fields as lines. NULL: no memory. */
+static char *fields_text(const struct bench_options *o)
+{
+    char *text = strdup("");
+    for (unsigned i = 0; text && i < o->n_fields; i++) {
+        char *more = NULL;
+        int n = asprintf(&more, "%s%s\r\n", text, o->fields[i]);
+        free(text);
+        text = n < 0 ? NULL : more;
+    }
+    return text;
+}
+
 static int make_request(struct http_load *l)
 {
     char *chat = NULL;
@@ -121,6 +167,11 @@ static int make_request(struct http_load *l)
         l->body = read_file(l->o->body_file, BODY_MAX, &l->body_n);
         if (!l->body)
             return fail(l->o->body_file, strerror(errno));
+    } else if (l->streams) {
+        chat = stream_body(l->o, &l->body_n);
+        l->body = chat;
+        if (!chat)
+            return fail("request", "no memory");
     } else {
         int n = asprintf(&chat,
                          "{\"model\":\"%s\",\"max_tokens\":64,%s\"messages\":[{\"role\":\"user\","
@@ -131,12 +182,16 @@ static int make_request(struct http_load *l)
         l->body = chat;
         l->body_n = (size_t)n;
     }
-    char *head = NULL;
+    char *head = NULL, *fields = fields_text(l->o);
+    if (!fields)
+        return fail("request", "no memory");
     bool v6 = strchr(l->host, ':') != NULL;
     int n = asprintf(&head,
                      "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nAuthorization: Bearer %s\r\n"
-                     "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                     l->path, v6 ? "[" : "", l->host, v6 ? "]" : "", l->port, l->key, l->body_n);
+                     "Content-Type: application/json\r\n%sContent-Length: %zu\r\n\r\n",
+                     l->path, v6 ? "[" : "", l->host, v6 ? "]" : "", l->port, l->key, fields,
+                     l->body_n);
+    free(fields);
     l->request = n < 0 ? NULL : malloc((size_t)n + l->body_n);
     if (!l->request) {
         free(n < 0 ? NULL : head);
@@ -186,6 +241,7 @@ static void add(struct figures *f, const struct http_figures *h)
     figures_count(f, "answer not understood", h->bad_answer);
     figures_count(f, "timeout", h->timeouts);
     figures_count(f, "unfinished", h->unfinished);
+    figures_count(f, "open at the end", h->open);
 }
 
 static int run_threads(struct http_load *l, struct figures *f)
@@ -222,11 +278,11 @@ static int run_threads(struct http_load *l, struct figures *f)
 
 static int measure(struct http_load *l)
 {
-    static const char *const names[] = {"call", "first chunk", "chunk gap"};
-    struct figures *f = figures_new("calls");
+    static const char *const names[] = {"call", "first chunk", "chunk gap", "chunk delay"};
+    struct figures *f = figures_new(l->streams ? "chunks" : "calls");
     if (!f)
         return fail("figures", "no memory");
-    for (int i = 0; i < (l->o->stream ? HTTP_LATENCIES : 1); i++)
+    for (int i = 0; i < (l->streams ? HTTP_LATENCIES : l->o->stream ? HTTP_DELAY : 1); i++)
         f->latency[i].name = names[i];
     f->seconds = l->o->seconds;
     struct sigaction act = {.sa_handler = on_signal};
@@ -245,7 +301,7 @@ static int measure(struct http_load *l)
 
 int bench_http(const struct bench_options *o)
 {
-    struct http_load l = {.o = o, .stop = &stop};
+    struct http_load l = {.o = o, .stop = &stop, .streams = o->mode == BENCH_STREAMS};
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
     int rv = split_url(&l);
     if (rv == 0)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: holdfast-bench prepare|ledger|http [options]\n"
+    "usage: holdfast-bench prepare|ledger|http|streams [options]\n"
     "\n"
     "ledger   reserve + settle cycles against the nodes' client ports\n"
     "prepare  only makes what `ledger` needs: orgs, teams, keys, budgets, a price\n"
@@ -29,8 +29,13 @@ static const char help[] =
     "  --stream              ask for a stream\n"
     "  --body FILE           the request's body, instead of a small chat\n"
     "  --ca FILE             of the edge's certificate, for https\n"
+    "  --header 'NAME: TEXT' sent with every call; up to eight\n"
     "\n"
-    "both\n"
+    "streams  as http, but --clients streams that stay open, opened during the warm-up, and how\n"
+    "         long each chunk was under way; the provider is holdfast-mock on this machine\n"
+    "  --interval MS         between the chunks of a stream (1000)\n"
+    "\n"
+    "all\n"
     "  --clients N           cycles or connections under way (32); also --connections\n"
     "  --rate R              open loop: R a second, latency from the scheduled time\n"
     "  --seconds S           measured (10)\n"
@@ -56,6 +61,8 @@ enum {
     OPT_STREAM,
     OPT_BODY,
     OPT_CA,
+    OPT_INTERVAL,
+    OPT_HEADER,
     OPT_CLIENTS,
     OPT_RATE,
     OPT_SECONDS,
@@ -81,6 +88,8 @@ static const struct option table[] = {
     {"stream", no_argument, NULL, OPT_STREAM},
     {"body", required_argument, NULL, OPT_BODY},
     {"ca", required_argument, NULL, OPT_CA},
+    {"interval", required_argument, NULL, OPT_INTERVAL},
+    {"header", required_argument, NULL, OPT_HEADER},
     {"clients", required_argument, NULL, OPT_CLIENTS},
     {"connections", required_argument, NULL, OPT_CLIENTS},
     {"rate", required_argument, NULL, OPT_RATE},
@@ -126,6 +135,14 @@ static bool take_flag(bool *out)
     return true;
 }
 
+static bool take_field(struct bench_options *o)
+{
+    if (o->n_fields == BENCH_FIELDS_MAX || !strstr(optarg, ": ") || strpbrk(optarg, "\r\n"))
+        return false;
+    o->fields[o->n_fields++] = optarg;
+    return true;
+}
+
 static bool take(struct bench_options *o, int option)
 {
     switch (option) {
@@ -157,6 +174,10 @@ static bool take(struct bench_options *o, int option)
         return take_text(&o->body_file);
     case OPT_CA:
         return take_text(&o->ca_file);
+    case OPT_HEADER:
+        return take_field(o);
+    case OPT_INTERVAL:
+        return take_uint(1, 600000, &o->interval_ms);
     case OPT_CLIENTS:
         return take_uint(1, BENCH_CLIENTS_MAX, &o->clients);
     case OPT_RATE:
@@ -179,7 +200,11 @@ static bool take(struct bench_options *o, int option)
 static bool take_mode(struct bench_options *o, const char *word)
 {
     static const char *const words[] = {
-        [BENCH_LEDGER] = "ledger", [BENCH_HTTP] = "http", [BENCH_PREPARE] = "prepare"};
+        [BENCH_LEDGER] = "ledger",
+        [BENCH_HTTP] = "http",
+        [BENCH_STREAMS] = "streams",
+        [BENCH_PREPARE] = "prepare",
+    };
     for (int i = BENCH_LEDGER; i <= BENCH_PREPARE; i++)
         if (strcmp(word, words[i]) == 0) {
             o->mode = (enum bench_mode)i;
@@ -190,10 +215,13 @@ static bool take_mode(struct bench_options *o, const char *word)
 
 static const char *check(const struct bench_options *o)
 {
-    if (o->mode == BENCH_HTTP && !o->url)
-        return "http wants --url";
-    if (o->mode != BENCH_HTTP && !o->config)
+    bool http = o->mode == BENCH_HTTP || o->mode == BENCH_STREAMS;
+    if (http && !o->url)
+        return "http and streams want --url";
+    if (!http && !o->config)
         return "--config FILE is required";
+    if (o->mode == BENCH_STREAMS && (o->warmup < 0.1 || o->body_file))
+        return "streams wants a --warmup to open them in, and makes the --body itself";
     if (o->threads > o->clients)
         return "more --threads than --clients";
     if ((uint64_t)o->orgs * o->keys_per_org > BENCH_KEYS_MAX)
@@ -219,6 +247,7 @@ enum bench_parse bench_options_parse(struct bench_options *o, int argc, char **a
                                 .orgs = 1,
                                 .keys_per_org = 1,
                                 .in_flight = 8,
+                                .interval_ms = 1000,
                                 .model = "bench-model"};
     const char *bad = NULL;
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
@@ -230,7 +259,7 @@ enum bench_parse bench_options_parse(struct bench_options *o, int argc, char **a
         return BENCH_HELP;
     }
     if (argc < 2)
-        return refuse("missing", "prepare, ledger or http");
+        return refuse("missing", "prepare, ledger, http or streams");
     if (!take_mode(o, argv[1]))
         return refuse(argv[1][0] == '-' ? "options come after the mode" : "unknown mode", argv[1]);
     int option, at = 0;
@@ -252,6 +281,11 @@ enum bench_parse bench_options_parse(struct bench_options *o, int argc, char **a
         return refuse("unexpected argument", argv[optind + 1]);
     if (!bad)
         bad = check(o);
+    if (!bad && o->mode == BENCH_STREAMS) {
+        o->stream = true;
+        if (o->rate == 0)
+            o->rate = o->clients / (o->warmup * 0.8);
+    }
     if (!bad)
         return BENCH_PARSED;
     (void)fprintf(stderr, "holdfast-bench: %s\n", bad);

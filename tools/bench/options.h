@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum bench_mode { BENCH_LEDGER, BENCH_HTTP, BENCH_PREPARE };
+enum bench_mode { BENCH_LEDGER, BENCH_HTTP, BENCH_STREAMS, BENCH_PREPARE };
 
 enum {
     BENCH_THREADS_MAX = 64,
     BENCH_CLIENTS_MAX = 60000, /* cycles or connections under way at once, all threads */
     BENCH_KEYS_MAX = 20000000, /* all orgs */
+    BENCH_FIELDS_MAX = 8,      /* --header */
 };
 
 struct bench_options {
@@ -29,7 +30,10 @@ struct bench_options {
     bool reuse; /* the population stands already */
     /* http */
     const char *url, *key_file, *model, *body_file, *ca_file;
+    const char *fields[BENCH_FIELDS_MAX]; /* "Name: value", sent with every call */
+    unsigned n_fields;
     bool stream;
+    unsigned interval_ms; /* streams: between the chunks of one, asked of the mock */
 };
 
 enum bench_parse { BENCH_PARSED, BENCH_HELP, BENCH_BAD };

@@ -94,6 +94,7 @@ static void read_overrides(struct mock_ask *ask, yyjson_val *metadata, uint64_t 
     ask->piece = (uint32_t)field(metadata, "mock_piece", 65536, 0);
     ask->hang = field(metadata, "mock_hang", 1, 0) == 1;
     ask->no_usage = field(metadata, "mock_no_usage", 1, 0) == 1;
+    ask->stamp = field(metadata, "mock_stamp", 1, 0) == 1;
     ask->cut_after = (int64_t)field(metadata, "mock_cut_after", INT32_MAX, UINT64_MAX);
     ask->hang_after = (int64_t)field(metadata, "mock_hang_after", INT32_MAX, UINT64_MAX);
     *tokens = field(metadata, "mock_tokens", TOKENS_MAX, *tokens);

@@ -20,6 +20,8 @@
  *   mock_script=NAME     a recorded stream, --script-dir/NAME, byte for byte (.jsonl: every line as
  *                        `data: line` and a final [DONE])
  *   mock_piece=7         the stream in pieces of 1 to 7 bytes, each a chunk of its own
+ *   mock_stamp=1         each word of a chat stream is @N@, N: CLOCK_MONOTONIC in nanoseconds when
+ *                        it was sent, so that a load generator on this machine sees its delay
  *
  * One worker is one thread with a loop and a server; only struct mock_stats and the options are
  * shared, the latter read-only.
@@ -79,6 +81,7 @@ struct mock_ask {
     bool stream;
     bool include_usage;
     bool no_usage;
+    bool stamp;
     bool hang;
     bool base64;
     bool limited; /* by max_tokens: finish_reason "length" */

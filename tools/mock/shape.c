@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * OpenAI's JSON shapes, written as text: cheaper than building documents, and every byte is known.
- * Pure; the only strings from outside are escaped before (ask.c).
+ * Pure but for mock_stamp's clock; the only strings from outside are escaped before (ask.c).
  */
 #include "tools/mock/mock.h"
 
@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { PRINT_BYTES_MAX = 4096 };
 
@@ -160,6 +161,17 @@ uint64_t mock_shape_events(const struct mock_ask *ask)
     return (uint64_t)ask->n * (ask->tokens + 2U) + (usage ? 1 : 0) + 1;
 }
 
+static int add_stamp(struct base_buf *out, uint32_t index)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return mock_printf(
+        out,
+        "{\"index\":%u,\"delta\":{\"content\":\"@%llu@\"},\"logprobs\":null,"
+        "\"finish_reason\":null}",
+        index, (unsigned long long)t.tv_sec * 1000000000ULL + (unsigned long long)t.tv_nsec);
+}
+
 static int add_delta(struct base_buf *out, const struct mock_ask *ask, uint64_t event)
 {
     uint32_t index = (uint32_t)(event % ask->n);
@@ -180,6 +192,8 @@ static int add_delta(struct base_buf *out, const struct mock_ask *ask, uint64_t 
                                 : "{\"index\":%u,\"text\":\"\",\"logprobs\":null,"
                                   "\"finish_reason\":\"%s\"}",
                            index, finish_reason(ask));
+    if (chat && ask->stamp)
+        return add_stamp(out, index);
     return mock_printf(out,
                        chat ? "{\"index\":%u,\"delta\":{\"content\":\"%s%s\"},\"logprobs\":null,"
                               "\"finish_reason\":null}"

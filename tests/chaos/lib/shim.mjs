@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { program } from '../../e2e/lib/place.mjs';
 
 export const ERRNO = { EIO: 5, ENOSPC: 28 };
-const BYTES = 24;
+const BYTES = 28;
 
 export class Shim {
     constructor(folder, name) {
@@ -46,6 +46,13 @@ export class Shim {
         const value = Buffer.alloc(8);
         value.writeBigInt64LE(BigInt(bytes));
         this.#put(value, 16);
+    }
+
+    /** How much longer every flush takes. */
+    flushSlower(us) {
+        const value = Buffer.alloc(4);
+        value.writeUInt32LE(us);
+        this.#put(value, 24);
     }
 
     mend() {
