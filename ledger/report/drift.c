@@ -23,6 +23,7 @@ void drift_close(struct drift *d)
     free(d->touched);
     d->orgs = NULL;
     d->touched = NULL;
+    d->last = NULL;
 }
 
 /* UUIDv7: the last eight bytes are random. */
@@ -61,7 +62,10 @@ static struct drift_org *find(struct drift *d, const struct proto_uuid *org)
 void drift_on_transfer(void *ctx, const struct core_transfer *t)
 {
     struct drift *d = ctx;
-    struct drift_org *o = find(d, &t->org);
+    struct drift_org *o = d->last;
+    if (!o || !proto_uuid_eq(&o->org, &t->org))
+        o = find(d, &t->org);
+    d->last = o;
     if (!o) {
         d->full = true;
         return;
@@ -97,6 +101,7 @@ static void forget_all(struct drift *d)
 {
     memset(d->orgs, 0, SLOTS * sizeof *d->orgs);
     d->n = d->n_touched = 0;
+    d->last = NULL;
     d->full = false;
 }
 

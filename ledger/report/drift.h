@@ -18,6 +18,7 @@ struct drift_org;
 
 struct drift {
     struct drift_org *orgs; /* open addressing; NULL until the first transfer */
+    struct drift_org *last; /* the one of the last transfer: the next is often its own */
     uint32_t *touched;      /* since the last comparison */
     uint32_t n, n_touched;
     bool full;      /* an org found no room: forget all at the next comparison */
