@@ -22,13 +22,20 @@ void checkpoint_close(struct checkpoint *c)
 
 uint64_t checkpoint_due_ms(const struct checkpoint *c)
 {
-    return c->writing ? UINT64_MAX : c->last_ms + c->config.every_ms;
+    uint64_t at = c->last_ms + c->config.every_ms;
+    if (c->writing)
+        return UINT64_MAX;
+    return at > c->rest_until_ms ? at : c->rest_until_ms;
 }
 
 bool checkpoint_due(const struct checkpoint *c, uint64_t mono_ms)
 {
-    return !c->writing && (mono_ms >= c->last_ms + c->config.every_ms ||
-                           core_machine_changed(c->machine) >= c->config.changed_records);
+    uint64_t changed = core_machine_changed(c->machine), early = c->config.changed_records;
+    if (c->writing)
+        return false;
+    if (mono_ms < c->rest_until_ms)
+        return changed >= early * CHECKPOINT_CROWD;
+    return mono_ms >= c->last_ms + c->config.every_ms || changed >= early;
 }
 
 static int add_change(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
@@ -104,9 +111,14 @@ static int sweep(struct checkpoint *c)
     return rv < 0 ? rv : 0;
 }
 
-int checkpoint_done(struct checkpoint *c, uint64_t index)
+int checkpoint_done(struct checkpoint *c, uint64_t mono_ms, uint64_t index)
 {
     CHECK(c->writing && index == c->writing_index);
+    uint64_t took = mono_ms > c->last_ms ? mono_ms - c->last_ms : 0;
+    uint64_t rest = took * CHECKPOINT_REST;
+    if (took >= CHECKPOINT_LONG_MS)
+        c->rest_until_ms =
+            mono_ms + (rest < CHECKPOINT_REST_MAX_MS ? rest : CHECKPOINT_REST_MAX_MS);
     c->writing = false;
     c->index = index;
     core_machine_written(c->machine);

@@ -5,6 +5,12 @@
  * their deletion goes with the next checkpoint. Loop thread only.
  *
  *   idle --due--> writing --on_done (inbox)--> idle
+ *
+ * Records spread over many pages make a write long, and the next one as long again, while a pause
+ * lets more changes fall on the same pages. So after a write of CHECKPOINT_LONG_MS or more there is
+ * a rest: CHECKPOINT_REST times as long, at most CHECKPOINT_REST_MAX_MS, and not when
+ * CHECKPOINT_CROWD times the changed records wait that otherwise bring one early. What rests is
+ * replayed after a crash.
  */
 #ifndef HOLDFAST_LEDGER_CHECKPOINT_H
 #define HOLDFAST_LEDGER_CHECKPOINT_H
@@ -14,7 +20,13 @@
 
 #include <stdbool.h>
 
-enum { CHECKPOINT_SWEEP_RECORDS = 2000 }; /* looked at after each checkpoint */
+enum {
+    CHECKPOINT_SWEEP_RECORDS = 2000, /* looked at after each checkpoint */
+    CHECKPOINT_LONG_MS = 500,
+    CHECKPOINT_REST = 3,
+    CHECKPOINT_REST_MAX_MS = 6000,
+    CHECKPOINT_CROWD = 16,
+};
 
 struct checkpoint_config {
     unsigned every_ms;
@@ -29,6 +41,7 @@ struct checkpoint {
     uint64_t index; /* of the last one that is durable */
     uint64_t writing_index;
     uint64_t last_ms;
+    uint64_t rest_until_ms;
     bool writing;
     uint8_t sweep_from[STATE_KEY_MAX + 1]; /* the sweep goes on here */
     size_t sweep_n;
@@ -48,6 +61,7 @@ bool checkpoint_due(const struct checkpoint *c, uint64_t mono_ms);
 __attribute__((warn_unused_result)) int checkpoint_start(struct checkpoint *c, uint64_t mono_ms,
                                                          const struct log_conf *conf);
 /* It is durable. The pump's marker is the caller's. 0 or a final negative code. */
-__attribute__((warn_unused_result)) int checkpoint_done(struct checkpoint *c, uint64_t index);
+__attribute__((warn_unused_result)) int checkpoint_done(struct checkpoint *c, uint64_t mono_ms,
+                                                        uint64_t index);
 
 #endif

@@ -95,7 +95,7 @@ static int read_limits(struct base_conf *f, struct node_config *c, char error[BA
                             error)) != 0 ||
         (rv = read_unsigned(f, "limits", "clock_bound_ms", 10, 3600000, 500, &c->clock_bound_ms,
                             error)) != 0 ||
-        (rv = read_number(f, "limits", "cache_records", 1000, INT64_C(1000000000), 4000000,
+        (rv = read_number(f, "limits", "cache_records", 1000, INT64_C(1000000000), 8000000,
                           &records, error)) != 0 ||
         (rv = read_number(f, "limits", "checkpoint_records", 100, 10000000, 65536, &changed,
                           error)) != 0 ||

@@ -10,7 +10,7 @@
  *   [tls]     peer_ca, peer_cert, client_ca, client_cert   PEM; a cert file holds its key too
  *   [raft]    election_timeout_ms = 500  heartbeat_ms = 100
  *   [limits]  in_flight = 128            requests of edges and tools taken at once
- *             cache_records = 4000000    records kept in memory
+ *             cache_records = 8000000    records kept in memory, 240 bytes each on average
  *             checkpoint_ms = 1000       time between checkpoints
  *             checkpoint_records = 65536 changed records that bring one early
  *             clock_bound_ms = 500       a leader further from the median of clocks hands over

@@ -168,7 +168,7 @@ static void compare_drift(struct node *n)
 void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index)
 {
     n->now = now;
-    if (checkpoint_done(&n->checkpoint, index) != 0) {
+    if (checkpoint_done(&n->checkpoint, now.mono_ms, index) != 0) {
         (void)node_fail(n, NODE_EXIT_FATAL, "checkpoint", "the store cannot be read");
         return;
     }

@@ -113,7 +113,7 @@ struct core_position {
 struct core_config {
     struct core_backing backing;
     struct core_observer observer; /* zero: none */
-    size_t cache_records;          /* clean records kept in memory; 0: 4 million */
+    size_t cache_records;          /* clean records kept in memory; 0: 8 million */
 };
 
 /* An empty machine at index 0, or, with `at` (not NULL, index > 0), one that stands where a

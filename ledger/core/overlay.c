@@ -306,8 +306,11 @@ int core_overlay_init(struct core_overlay *o, const struct core_backing *backing
     o->backing = *backing;
     if (limit == 0)
         limit = CORE_OVERLAY_CACHE_DEFAULT;
-    o->shelf[CORE_SHELF_PASSING].limit = limit / 4;
-    o->shelf[CORE_SHELF_LASTING].limit = limit - limit / 4;
+    size_t passing = limit / 4;
+    if (passing > CORE_OVERLAY_PASSING_MAX)
+        passing = CORE_OVERLAY_PASSING_MAX;
+    o->shelf[CORE_SHELF_PASSING].limit = passing;
+    o->shelf[CORE_SHELF_LASTING].limit = limit - passing;
     /* Small at first and doubled as records come: a table sized for the whole cache would lie
      * spread over so many pages that every look-up missed the TLB (a quarter more time per command
      * at 200,000 records). Doubling at n records costs about 20 ns x n, once. */

@@ -29,10 +29,11 @@
 
 enum {
     CORE_OVERLAY_CLASSES = 20,
-    CORE_OVERLAY_BLOCK_MAX = 4416,       /* header + CORE_VALUE_MAX + CORE_KEY_MAX, rounded up */
-    CORE_OVERLAY_CHUNK = 128 * 1024,     /* bytes asked of malloc at once, at first ... */
-    CORE_OVERLAY_CHUNK_MAX = 8 << 20,    /* ... and at most */
-    CORE_OVERLAY_CACHE_DEFAULT = 4000000 /* clean records */
+    CORE_OVERLAY_BLOCK_MAX = 4416,        /* header + CORE_VALUE_MAX + CORE_KEY_MAX, rounded up */
+    CORE_OVERLAY_CHUNK = 128 * 1024,      /* bytes asked of malloc at once, at first ... */
+    CORE_OVERLAY_CHUNK_MAX = 8 << 20,     /* ... and at most */
+    CORE_OVERLAY_CACHE_DEFAULT = 8000000, /* clean records */
+    CORE_OVERLAY_PASSING_MAX = 1000000,   /* of them: a retry comes within seconds */
 };
 
 /* A key being built; record.h has the layouts. */
@@ -98,7 +99,8 @@ struct core_overlay {
     uint64_t spare[CORE_OVERLAY_BLOCK_MAX / 8];
 };
 
-/* limit: clean records kept in all, a quarter of them passing ones. */
+/* limit: clean records kept in all, a quarter of them passing ones, but CORE_OVERLAY_PASSING_MAX.
+ */
 __attribute__((warn_unused_result)) int
 core_overlay_init(struct core_overlay *o, const struct core_backing *backing, size_t limit);
 void core_overlay_close(struct core_overlay *o);

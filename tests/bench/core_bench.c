@@ -224,7 +224,7 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.orgs = 1000, .pairs = 200000, .cache = 4000000, .changed = 65536};
+    struct options o = {.orgs = 1000, .pairs = 200000, .cache = 8000000, .changed = 65536};
     for (int i = 1; i < argc; i += 2) {
         const char *value = argv[i + 1];
         if (strcmp(argv[i], "--mixed") == 0) {
