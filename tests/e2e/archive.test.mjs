@@ -2,7 +2,7 @@
 // The log's archive and its trimming (F45) on a cluster under load: what is trimmed stands in the
 // archive, replay reads both as one log, trimmed nodes start again and go on, backups of them restore.
 import assert from 'node:assert/strict';
-import { appendFileSync, copyFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
@@ -74,6 +74,23 @@ test('F45_F43_a_trimmed_node_starts_again_and_catches_up', async () => {
     await trimmed(first);
     const { status, stderr } = await cluster.replay(3, '--archive', archive(3));
     assert.equal(status, 0, stderr);
+});
+
+test('F43_a_node_that_lost_its_disk_is_seeded_where_no_log_reaches_back', async () => {
+    const lost = 1 + (await cluster.leader()) % 3;
+    await cluster.killNode(lost);
+    rmSync(cluster.dataDir(lost), { recursive: true });
+    const answer = await ledger('seed', cluster, lost);
+    assert.equal(answer.status, 0, answer.stderr);
+    assert.equal(answer.json.witnesses, 1);
+    await cluster.startNode(lost);
+    await bench(1);
+    await nodesAgree(cluster);
+    const [other] = numbers.filter((n) => n !== lost);
+    await until('an archive that reaches to the copy', async () => {
+        await bench(1);
+        return (await cluster.replay(lost, '--archive', archive(other))).status === 0;
+    }, { deadlineMs: 60_000 });
 });
 
 test('F45_a_backup_of_a_trimmed_node_and_its_archive_are_the_whole_history', async () => {
