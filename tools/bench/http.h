@@ -33,7 +33,7 @@ struct http_figures {
     struct histogram latency[HTTP_LATENCIES];
     uint64_t begun, done, longest_gap_ns, last_ok_ns;
     uint64_t status[600]; /* 0: none of the others */
-    uint64_t open;        /* streams: at the end */
+    uint64_t open;        /* streams that have brought something, at the end */
     uint64_t connect_failed, broken, bad_answer, timeouts, unfinished;
     char error[256]; /* "": ran */
 };

@@ -256,12 +256,17 @@ static int wait_ms(const struct plain *t)
 /* Streams: says when the measured time begins; true: it is over, whatever is open. */
 static bool streams_over(struct plain *t)
 {
-    if (!t->measuring && t->now_ns >= t->schedule.measure_ns) {
-        t->measuring = true;
-        (void)fprintf(stderr, "measuring: %u open\n", t->busy);
-    }
-    t->f->open = t->busy;
-    return t->now_ns >= t->schedule.end_ns;
+    bool begins = !t->measuring && t->now_ns >= t->schedule.measure_ns;
+    bool ends = t->now_ns >= t->schedule.end_ns;
+    if (!begins && !ends)
+        return false;
+    t->f->open = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        t->f->open += t->connections[i].state == BUSY && t->connections[i].chunk.at_ns != 0;
+    if (begins)
+        (void)fprintf(stderr, "measuring: %llu open\n", (unsigned long long)t->f->open);
+    t->measuring = true;
+    return ends;
 }
 
 static void loop(struct plain *t)

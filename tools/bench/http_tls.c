@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The TLS loop, by libcurl: heavier than the plain one, and says so in its figures' settings (the
- * URL's scheme).
+ * The TLS loop, by libcurl on epoll: heavier than the plain one, and says so in its figures'
+ * settings (the URL's scheme).
  */
 #include "tools/bench/http.h"
 
@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { EVENTS = 256 };
 
 struct call {
     CURL *easy;
@@ -26,6 +30,8 @@ struct tls {
     struct call *calls, *free;
     unsigned n, busy;
     bool measuring; /* streams: said so */
+    int epoll;
+    uint64_t timer_ns; /* libcurl wants to be called then; UINT64_MAX: not */
 };
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -38,6 +44,31 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     if (status / 100 == 2)
         http_chunk_came(t->f, t->load, &t->schedule, &c->chunk, c->due_ns, p, size * n, now);
     return size * n;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
+{
+    struct tls *t = arg;
+    struct epoll_event e = {.data.fd = fd};
+    (void)easy, (void)unused;
+    if (what == CURL_POLL_REMOVE) {
+        (void)epoll_ctl(t->epoll, EPOLL_CTL_DEL, fd, &e); /* closed already: it is gone */
+        return 0;
+    }
+    e.events = (what & CURL_POLL_IN ? EPOLLIN : 0U) | (what & CURL_POLL_OUT ? EPOLLOUT : 0U);
+    if (epoll_ctl(t->epoll, EPOLL_CTL_MOD, fd, &e) == 0 ||
+        epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+        return 0;
+    (void)snprintf(t->f->error, sizeof t->f->error, "epoll: no memory");
+    return -1;
+}
+
+static int on_timer(CURLM *multi, long ms, void *arg)
+{
+    struct tls *t = arg;
+    (void)multi;
+    t->timer_ns = ms < 0 ? UINT64_MAX : load_now_ns() + (uint64_t)ms * 1000000;
+    return 0;
 }
 
 static bool open_call(struct tls *t, struct call *c)
@@ -78,7 +109,13 @@ static bool open_thread(struct tls *t, unsigned thread)
     t->n = http_share(t->load->o, thread);
     t->calls = calloc(t->n, sizeof *t->calls);
     t->multi = curl_multi_init();
-    bool ok = t->calls && t->multi && open_fields(t) &&
+    t->epoll = epoll_create1(EPOLL_CLOEXEC);
+    t->timer_ns = UINT64_MAX;
+    bool ok = t->epoll >= 0 && t->calls && t->multi && open_fields(t) &&
+              curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+              curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t) == CURLM_OK &&
+              curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+              curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t) == CURLM_OK &&
               curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS, (long)t->n) == CURLM_OK;
     for (unsigned i = 0; ok && i < t->n; i++) {
         ok = open_call(t, &t->calls[i]);
@@ -86,7 +123,7 @@ static bool open_thread(struct tls *t, unsigned thread)
         t->free = &t->calls[i];
     }
     if (!ok)
-        (void)snprintf(t->f->error, sizeof t->f->error, "libcurl: no memory");
+        (void)snprintf(t->f->error, sizeof t->f->error, "no memory or descriptors");
     return ok;
 }
 
@@ -130,6 +167,7 @@ static void take_done(struct tls *t)
             (void)snprintf(t->f->error, sizeof t->f->error,
                            "the edge's certificate is not of this CA (--ca)");
         t->busy--;
+        c->chunk.at_ns = 0;
         c->next = t->free;
         t->free = c;
     }
@@ -138,12 +176,39 @@ static void take_done(struct tls *t)
 /* Streams: says when the measured time begins; true: it is over, whatever is open. */
 static bool streams_over(struct tls *t, uint64_t now)
 {
-    if (!t->measuring && now >= t->schedule.measure_ns) {
-        t->measuring = true;
-        (void)fprintf(stderr, "measuring: %u open\n", t->busy);
+    bool begins = !t->measuring && now >= t->schedule.measure_ns;
+    bool ends = now >= t->schedule.end_ns;
+    if (!begins && !ends)
+        return false;
+    t->f->open = 0;
+    for (unsigned i = 0; i < t->n; i++)
+        t->f->open += t->calls[i].chunk.at_ns != 0;
+    if (begins)
+        (void)fprintf(stderr, "measuring: %llu open\n", (unsigned long long)t->f->open);
+    t->measuring = true;
+    return ends;
+}
+
+/* Waits up to ns and lets libcurl do what there is to do. */
+static bool turn(struct tls *t, uint64_t ns)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t now = load_now_ns();
+    int running;
+    if (t->timer_ns != UINT64_MAX && t->timer_ns <= now + ns)
+        ns = t->timer_ns > now ? t->timer_ns - now : 0;
+    int n = epoll_wait(t->epoll, events, EVENTS, (int)(ns / 1000000));
+    for (int i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int bits = (e & EPOLLIN ? CURL_CSELECT_IN : 0) | (e & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+                   (e & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+        if (curl_multi_socket_action(t->multi, events[i].data.fd, bits, &running) != CURLM_OK)
+            return false;
     }
-    t->f->open = t->busy;
-    return now >= t->schedule.end_ns;
+    if (t->timer_ns > load_now_ns())
+        return true;
+    t->timer_ns = UINT64_MAX; /* before the call, which may set it anew */
+    return curl_multi_socket_action(t->multi, CURL_SOCKET_TIMEOUT, 0, &running) == CURLM_OK;
 }
 
 static void loop(struct tls *t)
@@ -151,30 +216,26 @@ static void loop(struct tls *t)
     uint64_t give_up = t->schedule.end_ns + (uint64_t)t->load->o->timeout_ms * 1000000, due;
     for (;;) {
         uint64_t now = load_now_ns();
-        int running;
         if (*t->load->stop && t->schedule.end_ns > now)
             t->schedule.end_ns = now;
         while (t->free && load_schedule_take(&t->schedule, now, &due))
             if (!begin(t, due))
                 return;
-        if (curl_multi_perform(t->multi, &running) != CURLM_OK)
-            break;
-        take_done(t);
-        now = load_now_ns();
         if (t->load->streams && streams_over(t, now))
             return;
         if (t->f->error[0] || (t->busy == 0 && now >= t->schedule.end_ns) || now > give_up)
             break;
         uint64_t in = t->free ? load_schedule_wait(&t->schedule, now) : UINT64_MAX;
-        int ms = in > UINT64_C(200000000) ? 200 : (int)(in / 1000000);
-        (void)curl_multi_poll(t->multi, NULL, 0, ms, NULL);
+        if (!turn(t, in < UINT64_C(200000000) ? in : UINT64_C(200000000)))
+            break;
+        take_done(t);
     }
     t->f->unfinished = t->busy;
 }
 
 void http_tls_run(const struct http_load *load, unsigned thread, struct http_figures *f)
 {
-    struct tls t = {.load = load, .f = f};
+    struct tls t = {.load = load, .f = f, .epoll = -1};
     load_schedule_init(&t.schedule, load->o, load->start_ns, thread);
     if (open_thread(&t, thread))
         loop(&t);
@@ -186,6 +247,8 @@ void http_tls_run(const struct http_load *load, unsigned thread, struct http_fig
     }
     if (t.multi)
         (void)curl_multi_cleanup(t.multi);
+    if (t.epoll >= 0)
+        (void)close(t.epoll);
     curl_slist_free_all(t.fields);
     free(t.calls);
 }

@@ -82,6 +82,21 @@ function print(result, first) {
         console.log(`${heading(result)}\n`);
     }
     console.log(`${given.markdown ? markdown(result) : plain(result)}\n`);
+    if (given.into) {
+        putInto(given.into, result);
+    }
+}
+
+function putInto(file, result) {
+    const text = readFileSync(file, 'utf8');
+    const begin = `<!-- bench ${result.name} -->`;
+    const from = text.indexOf(begin);
+    const to = text.indexOf('<!-- end -->', from);
+    if (from < 0 || to < 0) {
+        say(`${file}: no ${begin} with an <!-- end -->`);
+        return;
+    }
+    writeFileSync(file, `${text.slice(0, from + begin.length)}\n${markdown(result)}\n\n${heading(result)}.\n${text.slice(to)}`);
 }
 
 mkdirSync(folder, { recursive: true });

@@ -17,6 +17,8 @@ writes build/bench/SCENARIO.json with every run's figures (--quick: build/bench/
                           the runner works, says nothing about speed
   --markdown              tables as Markdown, each with the command that makes it
   --report                measures nothing: prints the tables of build/bench/*.json
+  --into FILE             puts each table into a Markdown file, too: between <!-- bench NAME --> and
+                          <!-- end -->, which stay
   --peers                 measure other systems beside ours, where their programs are installed;
                           says which are missing, installs nothing
   --keys-5m               keys: also 5,000,000 keys
@@ -34,7 +36,7 @@ Exit status: 0 measured, 1 a scenario failed, 2 usage`;
 export function options(names) {
     const types = {
         only: 'string', list: 'boolean', runs: 'string', seconds: 'string', warmup: 'string', quick: 'boolean',
-        markdown: 'boolean', report: 'boolean', peers: 'boolean', 'keys-5m': 'boolean', tls: 'boolean',
+        into: 'string', markdown: 'boolean', report: 'boolean', peers: 'boolean', 'keys-5m': 'boolean', tls: 'boolean',
         streams: 'string', kills: 'string', soak: 'string', 'no-build': 'boolean', keep: 'boolean', help: 'boolean',
     };
     let values;
@@ -71,7 +73,7 @@ export function options(names) {
         streams: number('streams', quick ? 50 : 5000, 1),
         kills: number('kills', runs, 1),
         soakMinutes: number('soak', quick ? 0.05 : 60, 0.01),
-        list: values.list, markdown: values.markdown, report: values.report, peers: values.peers,
+        into: values.into, list: values.list, markdown: values.markdown, report: values.report, peers: values.peers,
         keys5m: values['keys-5m'], tls: values.tls, keep: values.keep,
         command: ['tests/bench/run', ...process.argv.slice(2)].join(' '),
     };

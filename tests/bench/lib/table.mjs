@@ -56,7 +56,7 @@ export function plain(result) {
 
 export function markdown(result) {
     const [head, ...lines] = cells(result).map((line) => `| ${line.join(' | ')} |`);
-    const text = [`### ${result.title}`, '', `\`${result.command}\``, '', head,
+    const text = [`### ${result.title}`, '', `\`${result.command}\``, '', head.replace('|  |', '| |'),
         `|${'---|'.repeat(result.columns.length + 1)}`, ...lines];
     const more = tail(result, '- ');
     return [...text, ...(more.length ? ['', ...more] : [])].join('\n');
