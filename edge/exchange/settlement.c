@@ -98,7 +98,7 @@ static void on_identity(void *arg, const struct link_answer *a)
         try_later(x);
         return;
     }
-    if (a->answer->code == PROTO_OK && proto_answer_row(a->answer, &bytes)) {
+    if (proto_answer_row(a->answer, &bytes)) { /* of a revoked key, too */
         struct proto_reader r = proto_reader_over(bytes.p, bytes.n);
         if (proto_identity_get(&r, &identity) && !proto_uuid_none(&identity.org)) {
             x->request.command.head.org = identity.org;
@@ -106,7 +106,7 @@ static void on_identity(void *arg, const struct link_answer *a)
             return;
         }
     }
-    /* No org: an unknown key's reserve was refused, so there is no hold. */
+    /* No org: the key was never known, its reserve was refused, so there is no hold. */
     struct edge_settled settled = {0};
     finish(x, &settled);
 }

@@ -74,9 +74,11 @@ static bool whoami_row(struct page *p)
     if (p->who.role == CORE_ROLE_KEY) {
         const struct core_org *org = core_org_get(p->m, &p->who.org);
         const struct core_apikey *key = core_authority_key(p->m, &p->who, &p->code);
-        if (!org || !key)
+        if (!org)
             return false;
         v.org = p->who.org;
+        if (!key) /* revoked or expired: still whose it was, so that its edge can end its holds */
+            ADD(p, identity, &v)
         v.org_name = core_str(org->name, org->name_n);
         v.team = key->team;
         v.key = p->who.key;
@@ -240,12 +242,12 @@ static enum proto_code may_read(struct page *p)
     p->who = core_authority_of(p->m, &q->cred);
     if (p->who.role == CORE_ROLE_NONE)
         return PROTO_UNAUTHENTICATED;
+    if (q->kind == PROTO_QUERY_whoami)
+        return PROTO_OK; /* its row finds out whether the key may still be used */
     if (p->who.role == CORE_ROLE_KEY && !core_authority_key(p->m, &p->who, &code))
         return code;
     if (!core_authority_may_read(p->who.role, q->kind))
         return PROTO_FORBIDDEN;
-    if (q->kind == PROTO_QUERY_whoami)
-        return PROTO_OK;
     if (p->who.role == CORE_ROLE_KEY && !proto_uuid_eq(&q->org, &p->who.org))
         return PROTO_FORBIDDEN;
     if (proto_uuid_none(&q->org))

@@ -2,11 +2,12 @@
 // holdfastctl against a real cluster: what it says and does is what the calls then meet. Each action
 // by itself is tested in tests/cli.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
-import { shared, skipWithout } from './lib/place.mjs';
+import { program, shared, skipWithout, temporary } from './lib/place.mjs';
+import { run } from './lib/process.mjs';
 import {
     Tenant, chat, edgesReady, importPrices, nanos, nodesAgree, priced, readLog,
 } from './lib/tenant.mjs';
@@ -197,8 +198,59 @@ test('F47_status_names_nodes_that_are_away', async () => {
     assert.equal(status, 0);
     assert.deepEqual([json.quorum, json.drift_nanos, json.leader], [true, 0, leader]);
     assert.deepEqual(json.nodes.map((node) => node.reachable), [1, 2, 3].map((n) => n !== follower));
+    assert.match(json.nodes.find((node) => node.id === follower).detail, /connection refused/);
     await cluster.startNode(follower);
     const whole = await nodesAgree(cluster);
     assert.equal(whole.chains_agree, true);
     assert.equal(whole.nodes.find((node) => node.id === leader).role, 'leader');
+});
+
+test('F47_F32_status_tells_a_wrong_certificate_from_a_node_that_is_down', async (t) => {
+    const other = join(temporary(t), 'other');
+    await cluster.ctl('init', '--out', other, '--ports', 'auto'); // other authorities, other ports
+    const asks = async (change) => {
+        const dir = join(temporary(t), 'ctl');
+        cpSync(cluster.dir, dir, { recursive: true, filter: (path) => !/\/data\b|\.log$/.test(path) });
+        change(dir);
+        const { status, stdout } = await run(program('holdfastctl'), ['status', '--config', dir, '--json', '--timeout', '2'], { check: false });
+        return { status, details: JSON.parse(stdout).nodes.map((node) => node.detail) };
+    };
+    const strangers = await asks((dir) => copyFileSync(join(other, 'certs/ctl.pem'), join(dir, 'certs/ctl.pem')));
+    assert.equal(strangers.status, 3);
+    const nobody = await asks((dir) => copyFileSync(join(other, 'certs/client-ca.crt'), join(dir, 'certs/client-ca.crt')));
+    assert.equal(nobody.status, 3);
+    for (const detail of [...strangers.details, ...nobody.details]) {
+        assert.match(detail, /certificate|authority|TLS/i);
+        assert.doesNotMatch(detail, /refused$|down/);
+    }
+});
+
+test('F12_names_are_labels_and_a_name_of_two_is_never_guessed', async () => {
+    const twins = [await Tenant.create(cluster, 'twin'), await Tenant.create(cluster, 'twin')];
+    assert.notEqual(twins[0].org, twins[1].org);
+    const byName = (...args) => cluster.tryCtl(...args, '--org', 'twin');
+    const error = await refused('ambiguous', byName('org', 'show'));
+    for (const { org } of twins) {
+        assert.ok(error.message.includes(org), error.message);
+    }
+    await refused('ambiguous', byName('deposit', '--amount', '1'));
+    assert.equal((await cluster.ctl('org', 'show', '--org', twins[1].org)).balance_nanos, 0);
+    await cluster.ctl('org', 'set', '--org', twins[1].org, '--name', 'not-twin');
+    assert.equal((await byName('org', 'show')).json.org, twins[0].org);
+
+    const [one, two] = [await twins[0].ctl('team', 'create', '--name', 'same'), await twins[0].ctl('team', 'create', '--name', 'same')];
+    const teams = await refused('ambiguous', twins[0].tryCtl('key', 'create', '--label', 'k', '--team', 'same'));
+    assert.match(teams.message, new RegExp(`\\b${one.team}\\b.*\\b${two.team}\\b`));
+    assert.equal((await twins[0].ctl('key', 'create', '--label', 'k', '--team', String(two.team))).team, two.team);
+    await twins[0].ctl('team', 'delete', '--team', String(one.team));
+    assert.equal((await twins[0].ctl('key', 'create', '--label', 'k', '--team', 'same')).team, two.team);
+
+    // A name that is another team's number, and an org named like a UUID.
+    const three = await twins[0].ctl('team', 'create', '--name', String(two.team));
+    await refused('ambiguous', twins[0].tryCtl('key', 'create', '--label', 'k', '--team', String(two.team)));
+    for (const { team } of [two, three]) {
+        assert.equal((await twins[0].ctl('key', 'create', '--label', 'k', '--team', `#${team}`)).team, team);
+    }
+    await Tenant.create(cluster, twins[0].org);
+    assert.equal((await cluster.ctl('org', 'show', '--org', twins[0].org)).name, 'twin');
 });

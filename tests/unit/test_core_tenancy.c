@@ -141,6 +141,12 @@ static void F38_keys_expire_rotate_and_are_revoked_at_once(void **state)
     c.body.key_revoke = (struct proto_key_revoke){1, S("gone")};
     assert_int_equal(apply(g, &c), PROTO_OK);
     reserve(g, 900, 0, PROTO_KEY_REVOKED);
+    struct proto_identity who = {0}; /* whose it was, and nothing else */
+    assert_int_equal(ask(g, PROTO_QUERY_whoami, none, secret(900), 0), PROTO_KEY_REVOKED);
+    struct proto_reader rows = row();
+    assert_true(proto_identity_get(&rows, &who));
+    assert_memory_equal(&who.org, &g->org, sizeof who.org);
+    assert_true(who.key == 0 && who.label.n == 0 && who.org_name.n == 0 && !who.operator);
     c.head.id = uuid_at(g, g->clock_us);
     assert_int_equal(apply(g, &c), PROTO_KEY_REVOKED);
     c.head.id = uuid_at(g, g->clock_us);

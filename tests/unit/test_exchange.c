@@ -227,6 +227,23 @@ static void F6_lost_reserve_leaves_no_hold(void **state)
     assert_int_equal(rig_mock_stat(&rig, "received"), 0);
 }
 
+static void F6_F38_a_lost_reserve_of_a_key_that_is_revoked_meanwhile_leaves_no_hold(void **state)
+{
+    (void)state;
+    struct proto_command revoke = {.head.kind = PROTO_CMD_key_revoke};
+    revoke.body.key_revoke.key = rig.key_number;
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_LOST);
+    test_ledger_set_mode(0, TEST_LEDGER_SILENT); /* queries: whose hold it would be is not known */
+    struct reply r = rig_chat(&rig, "{\"model\":\"tiny\"," HELLO "}");
+    assert_int_equal(r.status, 503);
+    reply_free(&r);
+    assert_int_equal(test_ledger_org().open_holds, 1);
+    assert_int_equal(test_ledger_do(&revoke).code, PROTO_OK);
+    test_ledger_set_mode(0, TEST_LEDGER_WORKS);
+    rig_wait_settled();
+    assert_spent(0);
+}
+
 static void F51_without_ledger_nothing_is_forwarded(void **state)
 {
     (void)state;
@@ -440,6 +457,7 @@ int main(void)
         RIG_TEST(F28_broken_stream_ends_broken),
         RIG_TEST(F28_slow_client_gets_everything),
         RIG_TEST(F6_lost_reserve_leaves_no_hold),
+        RIG_TEST(F6_F38_a_lost_reserve_of_a_key_that_is_revoked_meanwhile_leaves_no_hold),
         RIG_TEST(F51_without_ledger_nothing_is_forwarded),
         RIG_TEST(F1_late_settlement_is_pending_and_comes),
         RIG_TEST(F6_lost_settle_is_tried_again_and_charged_once),

@@ -161,7 +161,7 @@ static void take_rows(struct waiting *w, struct proto_answer *a)
     struct proto_str row;
     w->code = a->code;
     w->next = a->next;
-    for (uint32_t i = 0; i < a->n && !w->enough; i++) {
+    for (uint32_t i = 0; a->code == PROTO_OK && i < a->n && !w->enough; i++) {
         int rv = proto_answer_row(a, &row) ? w->fn(w->c, row, w->ctx) : -EBADMSG;
         w->bad_row = rv < 0;
         w->enough = rv != 0;

@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Names for people: an org by name or UUID, a team by name or number, a key by number or by its
- * public part. A name that two records share is refused, not guessed.
+ * Names for people: an org by name or UUID, a team by name, number or #number, a key by number or
+ * by its public part. Names are labels, which the ledger does not keep apart: one that two records
+ * share is refused here with what they can be told apart by, never guessed.
  */
 #include "tools/ctl/ctl.h"
 
 #include "proto/key.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { SHOWN_MAX = 512 };
 
 struct lookup {
     struct proto_str want;
     unsigned hits;
     struct proto_uuid org;
     uint32_t number;
+    bool number_taken;     /* `same_number` is a team's, whatever its name */
+    uint32_t same_number;  /* of the text, read as a number; 0: it is none */
+    char shown[SHOWN_MAX]; /* what the hits can be named by instead, as many as fit */
 };
+
+static void show(struct lookup *l, const char *text)
+{
+    size_t n = strlen(l->shown);
+    if (n + strlen(text) + 3 < sizeof l->shown)
+        snprintf(l->shown + n, sizeof l->shown - n, "%s%s", n > 0 ? ", " : "", text);
+}
 
 static int org_row(struct ctl *c, struct proto_str row, void *ctx)
 {
@@ -25,6 +39,9 @@ static int org_row(struct ctl *c, struct proto_str row, void *ctx)
     if (!proto_org_row_get(&r, &o))
         return -EBADMSG;
     if (proto_str_eq(o.name, l->want)) {
+        char uuid[PROTO_UUID_TEXT];
+        proto_uuid_print(&o.org, uuid);
+        show(l, uuid);
         l->org = o.org;
         l->hits++;
     }
@@ -50,8 +67,8 @@ int ctl_org(struct ctl *c, const struct ctl_args *a, struct proto_uuid *org)
                         "no organisation is called '%s' ('org list' shows all)", text);
     if (l.hits > 1)
         return ctl_fail(c, CTL_REFUSED, "ambiguous",
-                        "%u organisations are called '%s': give the UUID ('org list' shows it)",
-                        l.hits, text);
+                        "%u organisations are called '%s': give the UUID (%s)", l.hits, text,
+                        l.shown);
     *org = l.org;
     return CTL_OK;
 }
@@ -68,6 +85,15 @@ static bool number_read(const char *text, uint32_t *out)
     return true;
 }
 
+static void add_team(struct lookup *l, uint32_t team)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", (unsigned)team);
+    show(l, number);
+    l->number = team;
+    l->hits++;
+}
+
 static int team_row(struct ctl *c, struct proto_str row, void *ctx)
 {
     struct lookup *l = ctx;
@@ -76,25 +102,35 @@ static int team_row(struct ctl *c, struct proto_str row, void *ctx)
     (void)c;
     if (!proto_team_row_get(&r, &t))
         return -EBADMSG;
-    if (!t.deleted && proto_str_eq(t.name, l->want)) {
-        l->number = t.team;
-        l->hits++;
-    }
+    if (!t.deleted && proto_str_eq(t.name, l->want))
+        add_team(l, t.team);
+    else if (!t.deleted && t.team == l->same_number)
+        l->number_taken = true;
     return 0;
 }
 
+/* "#3" is a number; else a name, or a number where no team is called so. */
 int ctl_team(struct ctl *c, const struct proto_uuid *org, const char *text, uint32_t *team)
 {
     struct lookup l = {.want = proto_str_of(text)};
+    if (text[0] == '#' && number_read(text + 1, team))
+        return CTL_OK;
+    bool is_number = number_read(text, &l.same_number);
     int rv = ctl_query(c, PROTO_QUERY_teams, org, 0, false, team_row, &l);
     if (rv)
         return rv;
+    if (l.hits == 1 && l.number_taken)
+        return ctl_fail(c, CTL_REFUSED, "ambiguous",
+                        "'%s' is the number of one team and the name of another: give #%s or #%s",
+                        text, text, l.shown);
     if (l.hits == 1)
         *team = l.number;
     else if (l.hits > 1)
-        return ctl_fail(c, CTL_REFUSED, "ambiguous", "%u teams are called '%s': give the number",
-                        l.hits, text);
-    else if (!number_read(text, team))
+        return ctl_fail(c, CTL_REFUSED, "ambiguous",
+                        "%u teams are called '%s': give the number (%s)", l.hits, text, l.shown);
+    else if (is_number)
+        *team = l.same_number;
+    else
         return ctl_fail(c, CTL_REFUSED, "TEAM_UNKNOWN", "no team is called '%s'", text);
     return CTL_OK;
 }
