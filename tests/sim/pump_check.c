@@ -98,11 +98,18 @@ void check_leader(struct node *n, uint64_t term)
                        n->id, term, i, w->committed_in[i]);
 }
 
-static unsigned durable_copies(struct world *w, uint64_t index, uint64_t term)
+/* Among those that vote by the configuration in force on n. */
+static unsigned durable_copies(const struct node *n, uint64_t index, uint64_t term,
+                               unsigned *voters)
 {
-    unsigned copies = 0;
-    for (int i = 1; i <= w->n; i++)
-        copies += w->node[i].last >= index && w->node[i].log[index].term == term;
+    struct pump_member m[PUMP_SERVERS_MAX];
+    unsigned copies = 0, k = pump_members(n->pump, m);
+    *voters = 0;
+    for (unsigned i = 0; i < k; i++) {
+        const struct node *o = &n->w->node[m[i].id];
+        *voters += !m[i].joining;
+        copies += !m[i].joining && o->last >= index && o->log[index].term == term;
+    }
     return copies;
 }
 
@@ -126,10 +133,10 @@ void check_commit(struct node *n)
                            n->id, i, term, w->commit_term[i]);
             continue;
         }
-        unsigned copies = durable_copies(w, i, term);
-        if (i > 1 && copies <= (unsigned)w->n / 2)
-            world_fail(w, "DURABILITY: n%d commits %" PRIu64 " with %u durable copies of %d", n->id,
-                       i, copies, w->n);
+        unsigned voters, copies = durable_copies(n, i, term, &voters);
+        if (i > 1 && copies <= voters / 2)
+            world_fail(w, "DURABILITY: n%d commits %" PRIu64 " with %u durable copies of %u", n->id,
+                       i, copies, voters);
         w->committed = i;
         w->commit_term[i] = term;
         w->committed_in[i] = pump_term(n->pump);
@@ -204,11 +211,15 @@ void check_liveness(struct world *w, uint64_t committed_before)
     if (w->committed < committed_before + 20 && w->committed < LOG_MAX - 400)
         world_fail(w, "LIVENESS: %" PRIu64 " committed at the heal, %" PRIu64 " at the end",
                    committed_before, w->committed);
+    bool member[NODES_MAX + 1] = {false};
+    struct pump_member m[PUMP_SERVERS_MAX];
+    for (unsigned i = 0, k = pump_members(leader->pump, m); i < k; i++)
+        member[m[i].id] = true;
     for (int i = 1; i <= w->n; i++)
-        if (w->node[i].pump && pump_leader(w->node[i].pump) != (uint64_t)leader->id)
+        if (member[i] && w->node[i].pump && pump_leader(w->node[i].pump) != (uint64_t)leader->id)
             world_fail(w, "LIVENESS: n%d does not know the leader", i);
     for (int i = 1; i <= w->n && !w->seed_never; i++)
-        if (w->node[i].pump && w->node[i].applied + 100 < leader->applied)
+        if (member[i] && w->node[i].pump && w->node[i].applied + 100 < leader->applied)
             world_fail(w, "LIVENESS: n%d applied %" PRIu64 ", the leader %" PRIu64, i,
                        w->node[i].applied, leader->applied);
 }

@@ -14,7 +14,8 @@ enum {
     SHOWDOWN_MS = 5000,    /* before the heal, of PROFILE_TERMS */
 };
 
-static const char *const names[PROFILES] = {"mixed", "joiner", "disks", "terms", "trail", "confs"};
+static const char *const names[PROFILES] = {"mixed", "joiner", "disks",  "terms",
+                                            "trail", "confs",  "members"};
 
 static struct node *any(struct world *w)
 {
@@ -37,12 +38,15 @@ static struct node *leader_or_any(struct world *w)
 
 void faults_draw(struct world *w)
 {
-    static const enum profile often[] = {
-        PROFILE_MIXED, PROFILE_MIXED, PROFILE_JOINER, PROFILE_JOINER, PROFILE_DISKS,
-        PROFILE_DISKS, PROFILE_TERMS, PROFILE_TRAIL,  PROFILE_TRAIL,  PROFILE_CONFS};
+    static const enum profile often[] = {PROFILE_MIXED,  PROFILE_MIXED,   PROFILE_JOINER,
+                                         PROFILE_JOINER, PROFILE_DISKS,   PROFILE_DISKS,
+                                         PROFILE_TERMS,  PROFILE_TRAIL,   PROFILE_TRAIL,
+                                         PROFILE_CONFS,  PROFILE_MEMBERS, PROFILE_MEMBERS};
     w->profile = often[sim_below(&w->random, sizeof often / sizeof often[0])];
     bool trail = w->profile == PROFILE_TRAIL, disks = w->profile == PROFILE_DISKS;
     w->n = w->profile != PROFILE_TERMS && sim_permille(&w->random, 400) ? 5 : 3;
+    if (w->profile == PROFILE_MEMBERS)
+        w->n = 5;
     w->drop_permille = w->repeat_permille = 20;
     w->late_permille = trail ? 60 : 20;
     w->stall_permille = disks ? 80 : 5;
@@ -179,6 +183,23 @@ static void strike_trail(struct world *w)
         node_transfer(any(w));
 }
 
+/* Changes one upon the other, while leaders that have just proposed one lose the others. */
+static void strike_members(struct world *w)
+{
+    struct node *n = leader(w);
+    unsigned what = sim_below(&w->random, 100);
+    if (n && what < 70)
+        node_change(n);
+    if (n && what >= 50 && what < 65) /* a configuration that nobody else has */
+        cut_off(w, n->id);
+    else if (what >= 65 && what < 80)
+        mend(w);
+    else if (what >= 80 && what < 90)
+        crash_for_a_while(w, any(w), 1000);
+    else if (what >= 90)
+        node_transfer(leader_or_any(w));
+}
+
 void faults_strike(struct world *w)
 {
     switch (w->profile) {
@@ -190,6 +211,9 @@ void faults_strike(struct world *w)
         break;
     case PROFILE_TERMS:
         strike_terms(w);
+        break;
+    case PROFILE_MEMBERS:
+        strike_members(w);
         break;
     case PROFILE_TRAIL:
         strike_trail(w);
@@ -208,7 +232,8 @@ void faults_before_heal(struct world *w)
     memset(w->cut, 0, sizeof w->cut);
     memset(w->lag_ms, 0, sizeof w->lag_ms);
     /* A minority may stay away; but one that never had a configuration cannot vote either. */
-    if (!w->victim && !w->seed_never && sim_permille(&w->random, 300) && w->node[w->n].last > 0)
+    if (!w->victim && !w->seed_never && w->profile != PROFILE_MEMBERS &&
+        sim_permille(&w->random, 300) && w->node[w->n].last > 0)
         w->victim = any(w)->id;
     world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down", w->committed,
               w->victim);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/pump_world.h"
 
+#include "ledger/raft/pump_state.h"
 #include "proto/base/check.h"
 
 #include <inttypes.h>
@@ -38,6 +39,10 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
         CHECK(term_runs_append(&r->runs, i, n->log[i].term) == 0);
         if (n->log[i].kind != ENTRY_CHANGE)
             continue;
+        if (r->n_confs == ENTRY_CONFS_MAX) { /* the newest count */
+            memmove(confs, confs + 1, (ENTRY_CONFS_MAX - 1) * sizeof *confs);
+            r->n_confs--;
+        }
         struct log_conf *c = &confs[r->n_confs++];
         c->index = i;
         c->len = n->log[i].conf_len;
@@ -78,7 +83,7 @@ void node_start(struct node *n)
     n->page = NULL;
     n->page_cap = 0;
     struct log_recovered r;
-    struct log_conf *confs = calloc(8, sizeof *confs);
+    struct log_conf *confs = calloc(ENTRY_CONFS_MAX, sizeof *confs);
     CHECK(confs);
     recovered(n, &r, confs);
     int rv = pump_start(n->pump, now_of(n), &r);
@@ -247,6 +252,41 @@ void node_submit(struct node *n, bool big)
     if (rv == PUMP_NOT_LEADER || rv == -EBUSY)
         rv = 0;
     after(n, rv);
+}
+
+/* What the node above decides, without its care for who is well. */
+void node_change(struct node *n)
+{
+    struct world *w = n->w;
+    struct pump_member m[PUMP_SERVERS_MAX];
+    static const char *const names[] = {"", "n1", "n2", "n3", "n4", "n5"};
+    uint64_t index, id = 1 + sim_below(&w->random, (unsigned)w->n);
+    raft_index match = 0;
+    if (!n->pump || pump_role(n->pump) != PUMP_LEADER)
+        return;
+    unsigned k = pump_members(n->pump, m), at = k, voters = 0;
+    for (unsigned i = 0; i < k; i++) {
+        voters += !m[i].joining;
+        if (m[i].id == id)
+            at = i;
+    }
+    if (at == k) {
+        m[k++] = (struct pump_member){.id = id, .address = names[id], .joining = true};
+    } else if (m[at].joining) {
+        if (raft_match_index(&n->pump->raft, id, &match) != 0 ||
+            match + 50 < pump_last_index(n->pump))
+            return;
+        m[at].joining = false;
+    } else if (voters > 2 && id != (uint64_t)n->id) {
+        m[at] = m[--k];
+    } else {
+        return;
+    }
+    int rv = pump_change(n->pump, now_of(n), m, k, &index);
+    w->counters.changes += rv == 0;
+    world_say(w, "n%d: n%" PRIu64 " %s: %d", n->id, id,
+              at == k - 1 ? "joins or gets a vote" : "another role, or leaves", rv);
+    after(n, rv == PUMP_NOT_LEADER || rv == -EBUSY ? 0 : rv);
 }
 
 void node_transfer(struct node *n)

@@ -7,7 +7,10 @@
 
 #include <string.h>
 
-enum { FIRST_ENTRIES = 8 }; /* of a run about configurations */
+enum {
+    FIRST_ENTRIES = 8, /* of a run about configurations */
+    FIRST_VOTERS = 3,  /* of a run about members */
+};
 
 /* ---- the beginning ---- */
 
@@ -55,13 +58,14 @@ static void first_entries(struct world *w)
 
 static void boot(struct world *w)
 {
-    const struct record conf = conf_record(w, (unsigned)w->n);
+    bool grows = w->profile == PROFILE_MEMBERS;
+    const struct record conf = conf_record(w, grows ? FIRST_VOTERS : (unsigned)w->n);
     for (int i = 1; i <= w->n; i++) {
         struct node *n = &w->node[i];
         n->w = w;
         n->id = i;
         n->term = 1;
-        n->last = 1;
+        n->last = grows && i > FIRST_VOTERS ? 0 : 1;
         n->log[1] = conf;
     }
     bool joins = w->profile == PROFILE_MIXED

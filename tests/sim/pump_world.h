@@ -35,12 +35,13 @@ enum {
 
 /* What a run is about: each kind makes often what other runs see once in thousands of seeds. */
 enum profile {
-    PROFILE_MIXED,  /* a little of everything */
-    PROFILE_JOINER, /* a node with nothing, and links that fall behind by seconds */
-    PROFILE_DISKS,  /* disks that hang while leaders change */
-    PROFILE_TERMS,  /* at the end an old leader with a longer log faces a voter of a newer term */
-    PROFILE_TRAIL,  /* engines that know only the end of the log; copies that take seconds */
-    PROFILE_CONFS,  /* configurations in the middle of the log */
+    PROFILE_MIXED,   /* a little of everything */
+    PROFILE_JOINER,  /* a node with nothing, and links that fall behind by seconds */
+    PROFILE_DISKS,   /* disks that hang while leaders change */
+    PROFILE_TERMS,   /* at the end an old leader with a longer log faces a voter of a newer term */
+    PROFILE_TRAIL,   /* engines that know only the end of the log; copies that take seconds */
+    PROFILE_CONFS,   /* configurations in the middle of the log */
+    PROFILE_MEMBERS, /* three of five nodes vote at first; others join, get votes, leave */
     PROFILES
 };
 
@@ -101,7 +102,8 @@ struct node {
 };
 
 struct counters {
-    uint64_t commits, elections, crashes, messages, seeds, checkpoints, fatal, restarts, big, ms;
+    uint64_t commits, elections, crashes, messages, seeds, changes, checkpoints, fatal, restarts,
+        big, ms;
     struct pump_stats pump; /* summed over lives */
 };
 
@@ -154,6 +156,7 @@ void node_close(struct node *n); /* at the end of the run */
 void node_seed(struct node *n, const struct seed_copy *copy);
 void node_submit(struct node *n, bool big);
 void node_transfer(struct node *n);
+void node_change(struct node *n); /* if it leads: another configuration, by chance */
 /* Events; each ends with node_after. */
 void node_on_message(struct node *n, void *data);
 void node_on_disk(struct node *n);
