@@ -93,6 +93,23 @@ test('F43_a_node_that_lost_its_disk_is_seeded_where_no_log_reaches_back', async 
     }, { deadlineMs: 60_000 });
 });
 
+test('F43_a_node_joins_by_seeding_where_no_log_reaches_back', async () => {
+    const gone = 1 + (await cluster.leader()) % 3;
+    await cluster.killNode(gone);
+    await cluster.ctl('cluster', 'remove', '--node', String(gone), '--timeout', '60');
+    rmSync(cluster.dataDir(gone), { recursive: true });
+    const answer = await ledger('seed', cluster, gone);
+    assert.equal(answer.status, 0, answer.stderr);
+    await cluster.startNode(gone);
+    await cluster.ctl('cluster', 'add', '--node', String(gone), '--timeout', '60');
+    await bench(1);
+    const { nodes } = await nodesAgree(cluster);
+    assert.equal(nodes.length, 3);
+    const { members } = await cluster.ctl('cluster', 'status');
+    assert.deepEqual(members.map((one) => one.id).sort(), numbers);
+    assert.ok(members.every((one) => one.role === 'voter' || one.role === 'leader'));
+});
+
 test('F45_a_backup_of_a_trimmed_node_and_its_archive_are_the_whole_history', async () => {
     const to = join(place, 'backup');
     const taken = await ledger('backup', cluster, 1, '--to', to);
