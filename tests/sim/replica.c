@@ -108,12 +108,34 @@ static void random_bytes(void *ctx, void *p, size_t len)
         at[i] = (uint8_t)sim_random(&n->w->random);
 }
 
+static int room(void *ctx, uint64_t *free_bytes, uint64_t *total_bytes)
+{
+    const struct sim_node *n = ctx;
+    *free_bytes = n->short_until_ms > n->w->now_ms ? SIM_DISK_BYTES / 1000 : SIM_DISK_BYTES / 2;
+    *total_bytes = SIM_DISK_BYTES;
+    return 0;
+}
+
+/* No node has another state than the others here, so none may believe it. */
+static int mark(void *ctx, const char *text, struct store_why *why)
+{
+    struct sim_node *n = ctx;
+    (void)why;
+    sim_fail(n->w, "DIVERGED: n%d says: %s", n->id, text);
+    return 0;
+}
+
 /* ---- life ---- */
 
 static struct node_io io_of(struct sim_node *n)
 {
-    struct node_io io = {
-        .ctx = n, .send = send_message, .redial = redial, .reply = reply, .random = random_bytes};
+    struct node_io io = {.ctx = n,
+                         .room = room,
+                         .mark = mark,
+                         .send = send_message,
+                         .redial = redial,
+                         .reply = reply,
+                         .random = random_bytes};
     disk_io(&io);
     return io;
 }

@@ -121,6 +121,7 @@ static void draw_rates(struct sim_world *w)
                                   .lag = up_to(w, w->harsh ? 40 : 10),
                                   .gone = up_to(w, 20),
                                   .depose = up_to(w, w->harsh ? 30 : 10),
+                                  .room = up_to(w, 15),
                                   .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
 }
 
@@ -261,6 +262,14 @@ static void fault_disk(struct sim_world *w, struct sim_node *n)
     sim_say(w, "n%d: disk full until %" PRIu64 " ms", n->id, n->full_until_ms);
 }
 
+static void fault_room(struct sim_world *w)
+{
+    struct sim_node *n = any(w);
+    n->short_until_ms = w->now_ms + sim_below(&w->random, 6000);
+    w->counters.short_disks++;
+    sim_say(w, "n%d: disk nearly full until %" PRIu64 " ms", n->id, n->short_until_ms);
+}
+
 static void fault(struct sim_world *w)
 {
     const struct sim_faults *r = &w->rate;
@@ -282,6 +291,8 @@ static void fault(struct sim_world *w)
         replica_transfer(any(w));
     if (sim_often(w, r->stop * 5))
         replica_stop(any(w));
+    if (sim_often(w, r->room * 10))
+        fault_room(w);
     if (sim_often(w, r->fail / 4))
         fault_disk(w, any(w));
     sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);
@@ -297,7 +308,7 @@ static void heal(struct sim_world *w)
     sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
     for (int i = 1; i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
-        n->full_until_ms = 0;
+        n->full_until_ms = n->short_until_ms = 0;
         if (n->bad_clock) {
             n->offset_us = 0;
             replica_set_drift(n, 0);
@@ -357,6 +368,7 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
         .cache_records = sim_permille(&w->random, 500) ? 64 : 100000,
         .checkpoint_ms = 50 + sim_below(&w->random, 1500),
         .checkpoint_records = sim_permille(&w->random, 150) ? 20 : 65536,
+        .disk_free_percent = 1,
         .clock_bound_ms = sim_mutation == SIM_no_clock_guard ? 2000000000 : SIM_CLOCK_BOUND_MS};
     n->config.self = &n->config.cluster.nodes[id - 1];
 }

@@ -24,6 +24,7 @@ enum {
     SIM_CLOCK_BOUND_MS = 500,
     SIM_GOOD_CLOCK_MS = 100, /* good clocks are wrong by less */
 };
+#define SIM_DISK_BYTES (UINT64_C(100) << 30)
 #define SIM_START_US (INT64_C(1767225600000000) + INT64_C(3600000000) - INT64_C(6000000))
 
 enum sim_event_kind {
@@ -128,8 +129,9 @@ struct sim_node {
     const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
     const struct sim_state *writing;        /* NULL: none */
     bool state_told;
-    uint64_t writing_index; /* the node calls it so */
-    uint64_t full_until_ms; /* every write fails */
+    uint64_t writing_index;  /* the node calls it so */
+    uint64_t full_until_ms;  /* every write fails */
+    uint64_t short_until_ms; /* nearly full: there is room for what is open only */
     struct log_entry *page;
     unsigned page_cap;
     /* memory */
@@ -219,6 +221,7 @@ struct sim_caller {
     X(connections_gone)                                                                            \
     X(allocations_failed)                                                                          \
     X(clock_jumps)                                                                                 \
+    X(short_disks)                                                                                 \
     X(full_disks)                                                                                  \
     X(checkpoints)                                                                                 \
     X(messages)                                                                                    \
@@ -231,7 +234,7 @@ struct sim_counters {
 
 struct sim_faults {
     unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
-        dup_request, lag, gone, depose, oom;
+        dup_request, lag, gone, depose, room, oom;
 };
 
 struct sim_world {
