@@ -100,6 +100,10 @@ static void status(struct solo *s, struct serve_request *r, const struct proto_r
         .clock_us = at.clock_us,
         .drift = core_machine_drift(s->machine),
         .open_holds = core_machine_open_holds(s->machine),
+        .facts = {.n = 1,
+                  .e = {{.name = proto_str_of("member"),
+                         .number = s->cluster.nodes[0].id,
+                         .text = proto_str_of("voter")}}},
     };
     serve_port_answer(r, serve_reply_status(head, &out));
 }
