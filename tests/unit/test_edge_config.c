@@ -68,29 +68,37 @@ static struct edge_config *load(const char *text)
 static void F29_routes_and_providers(void **state)
 {
     (void)state;
-    struct edge_config *c =
-        load("[edge]\nlisten = [::1]:0\nheader_prefix = x-nemo\n" LEDGER
-             "[provider p]\nbase_url = https://example.com/v1/\napi_key_file = secret\n"
-             "max_output_field = max_tokens\ntrust_cost = true\ncost_header = X-Cost\n" ROUTE
-             "[route b]\nprovider = p\nmax_output_field = max_completion_tokens\n"
-             "upstream_model = B\nprice_model = p/b\nmax_output = 9\nunpriced_hold = 0.25\n"
-             "[route *]\nprovider = p\n");
+    struct edge_config *c = load(
+        "[edge]\nlisten = [::1]:0\nheader_prefix = x-nemo\nmetrics = 127.0.0.1:9464\n" LEDGER
+        "[provider p]\nbase_url = https://example.com/v1/\napi_key_file = secret\n"
+        "max_output_field = max_tokens\ntrust_cost = true\ncost_header = X-Cost\nkeep_alive_ms = "
+        "0\n" ROUTE "[route b]\nprovider = p\nmax_output_field = max_completion_tokens\n"
+        "upstream_model = B\nprice_model = p/b\nmax_output = 9\nunpriced_hold = 0.25\n"
+        "input_overhead_tokens = 700\n"
+        "[route *]\nprovider = p\n");
     assert_non_null(c);
     assert_string_equal(c->host, "::1");
     assert_string_equal(c->prefix, "x-nemo");
     assert_string_equal(c->providers[0].base_url, "https://example.com/v1");
     assert_string_equal(c->providers[0].api_key, "sk-very-secret");
     assert_string_equal(c->providers[0].cost_header, "x-cost");
+    assert_int_equal(c->providers[0].keep_alive_ms, 0);
+    assert_string_equal(c->metrics_host, "127.0.0.1");
+    assert_int_equal(c->metrics_port, 9464);
     const struct edge_route *m = edge_config_route(c, "m"), *b = edge_config_route(c, "b");
     assert_true(m->max_tokens_field);
     assert_false(b->max_tokens_field);
     assert_int_equal(b->unpriced_hold_nanos, 250000000);
     assert_int_equal(m->unpriced_hold_nanos, 1000000000);
+    assert_int_equal(b->input_overhead_tokens, 700);
+    assert_int_equal(m->input_overhead_tokens, 0);
     assert_string_equal(edge_config_route(c, "any other")->model, "*");
     edge_config_free(c);
     c = load(LEDGER PROVIDER ROUTE);
     assert_non_null(c);
     assert_null(edge_config_route(c, "other"));
+    assert_string_equal(c->metrics_host, "");
+    assert_int_equal(c->providers[0].keep_alive_ms, 15000);
     edge_config_free(c);
 }
 
@@ -115,6 +123,9 @@ static void F29_mistakes_are_named(void **state)
         {LEDGER PROVIDER "api_key_file = secret\napi_key_env = HOME\n" ROUTE, "either"},
         {LEDGER PROVIDER "connect_timeout_ms = 0\n" ROUTE, "connect_timeout_ms"},
         {LEDGER PROVIDER ROUTE "max_output = 0\n", "[route m] max_output"},
+        {LEDGER PROVIDER ROUTE "input_overhead_tokens = -1\n", "input_overhead_tokens"},
+        {LEDGER PROVIDER "keep_alive_ms = soon\n" ROUTE, "keep_alive_ms"},
+        {LEDGER PROVIDER ROUTE "[edge]\nmetrics = 9464\n", "[edge] metrics"},
         {LEDGER PROVIDER ROUTE "unpriced_hold = -1\n", "unpriced_hold"},
         {LEDGER PROVIDER ROUTE "max_output_field = tokens\n", "max_output_field"},
         {"[ledger]\ncluster = none.conf\nca = a\ncert = b\n" PROVIDER ROUTE, "none.conf"},

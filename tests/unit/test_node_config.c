@@ -64,12 +64,15 @@ static void F43_a_nodes_configuration_is_read_with_its_clusters(void **state)
     (void)state;
     struct node_config c;
     char error[BASE_CONF_ERROR], path[128];
-    assert_int_equal(
-        load(NODE "client_listen = 0.0.0.0:7402\n" TLS "[limits]\nin_flight = 16\n", &c, error), 0);
+    assert_int_equal(load(NODE "client_listen = 0.0.0.0:7402\nmetrics = [::1]:0\n" TLS
+                               "[limits]\nin_flight = 16\n",
+                          &c, error),
+                     0);
     (void)snprintf(path, sizeof path, "%s/data", dir);
     assert_string_equal(c.data, path);
     assert_string_equal(c.peer_listen, "127.0.0.1:7401");
     assert_string_equal(c.client_listen, "0.0.0.0:7402");
+    assert_string_equal(c.metrics_host, "::1");
     assert_int_equal(c.self->id, 1);
     assert_int_equal(c.election_timeout_ms, 500);
     assert_int_equal(c.heartbeat_ms, 100);
@@ -93,6 +96,7 @@ static void F43_what_is_wrong_with_it_is_named(void **state)
     refused(TLS, "id");
     refused(NODE, "peer_ca");
     refused("[node]\nid = 2\ncluster = cluster.conf\ndata = data\n" TLS, "node-1.conf:2");
+    refused(NODE "metrics = everywhere\n" TLS, "metrics");
     refused(NODE TLS "[raft]\nheartbeat_ms = 400\n", "election_timeout_ms");
     refused(NODE TLS "[limits]\nin_flite = 16\n", "in_flite");
     refused(NODE TLS "[limits]\nin_flight = many\n", "in_flight");
