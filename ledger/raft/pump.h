@@ -54,6 +54,7 @@ enum pump_guard {
     PUMP_GUARD_BEFORE_TRAIL = 128,
     PUMP_GUARD_INSTALL = 256,
     PUMP_GUARD_BEGIN = 512,
+    PUMP_GUARD_AT_APPLIED = 1024,
 };
 
 struct pump_config {
