@@ -227,10 +227,17 @@ static int open_threads(struct node_host *h)
 static void on_peer_request(void *ctx, struct net_frame *request)
 {
     struct node_host *h = ctx;
-    const struct seed_standing standing = {.term = pump_term(h->node.pump),
-                                           .leader = pump_leader(h->node.pump),
-                                           .commit = pump_commit_index(h->node.pump),
-                                           .firm = pump_leads_firmly(h->node.pump)};
+    const struct pump *p = h->node.pump;
+    const uint64_t commit = pump_commit_index(p);
+    /* A leader's log has all that was committed; it knows of all once an entry of its own term is,
+     * or nothing stands behind. (After an election nobody has proposed anything on an idle night.)
+     */
+    const struct seed_standing standing = {
+        .term = pump_term(p),
+        .leader = pump_leader(p),
+        .commit = commit,
+        .firm =
+            pump_leads_firmly(p) || (pump_role(p) == PUMP_LEADER && commit == pump_last_index(p))};
     if (!h->seeds || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
         net_service_answer(request, NULL); /* it asks again */
 }

@@ -77,6 +77,16 @@ test('F43_F44_replay_proves_the_seeded_node', async () => {
     assert.equal(json.orgs[0].accounts_with_tail_nanos.usage, load.served.length * PRICE);
 });
 
+test('F43_a_dead_leader_is_seeded_by_a_cluster_that_has_nothing_to_do', async () => {
+    const dead = await cluster.leader(); // the new one has logged nothing in its term
+    await cluster.killNode(dead);
+    rmSync(cluster.dataDir(dead), { recursive: true });
+    const answer = await ledger('seed', dead);
+    assert.equal(answer.status, 0, answer.stderr);
+    await cluster.startNode(dead);
+    await nodesAgree(cluster);
+});
+
 test('F43_a_node_alone_is_not_seeded_and_leaves_nothing_that_would_start', async () => {
     await Promise.all([1, 2, 3].map((n) => cluster.endNode(n)));
     rmSync(cluster.dataDir(lost), { recursive: true });
