@@ -75,6 +75,10 @@ if "$ctl" init --out "$place/c" --ports auto --json | grep -q 'op-hf-'; then fai
 if grep -rq --exclude operator.token -e "$token" "$dir"; then fail 'the token stands in another file'; fi
 
 expect 3 '"quorum": false' status --config "$dir" --timeout 1 --json
+expect 0 '"cluster"' init --out "$place/five" --nodes 5 --ports auto --json
+asked=$SECONDS
+expect 3 'connection refused' status --config "$place/five" --timeout 1 --json
+[ $((SECONDS - asked)) -lt 4 ] || fail "five dead nodes were asked one after the other: $((SECONDS - asked)) s"
 expect 3 'not available' org list --config "$dir" --timeout 1
 chmod 000 "$dir/operator.token"
 [ "$(id -u)" = 0 ] || expect 2 'ermission' org list --config "$dir" --timeout 1
