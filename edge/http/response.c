@@ -73,48 +73,71 @@ static const char *status_text(int status)
     return ""; /* legal, and clients go by the number */
 }
 
-static bool is_ours(const char *name)
+static bool is_ours(const char *name, size_t len)
 {
-    static const char *const OURS[] = {
-        "connection",        "keep-alive", "proxy-connection", "content-length",
-        "transfer-encoding", "trailer",    "upgrade",          "date",
+    static const struct {
+        const char *name;
+        size_t len;
+    } OURS[] = {
+#define OURS(name) {name, sizeof name - 1}
+        OURS("connection"), OURS("keep-alive"), OURS("proxy-connection"),  OURS("content-length"),
+        OURS("trailer"),    OURS("upgrade"),    OURS("transfer-encoding"), OURS("date"),
+#undef OURS
     };
     for (size_t i = 0; i < sizeof OURS / sizeof OURS[0]; i++) {
-        if (strcasecmp(name, OURS[i]) == 0)
+        if (len == OURS[i].len && strncasecmp(name, OURS[i].name, len) == 0)
             return true;
     }
     return false;
 }
 
-static bool is_token(const char *name)
+/* Of a token (RFC 9110, section 5.6.2); 0: it is none. */
+static size_t token_length(const char *name)
 {
-    static const char TCHAR[] = "!#$%&'*+-.^_`|~0123456789"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    return *name && name[strspn(name, TCHAR)] == '\0';
+    size_t n = 0;
+    for (; name[n]; n++) {
+        unsigned char ch = (unsigned char)name[n], lower = ch | 0x20;
+        if (!((lower >= 'a' && lower <= 'z') || (ch >= '0' && ch <= '9') ||
+              strchr("-!#$%&'*+.^_`|~", ch)))
+            return 0;
+    }
+    return n;
 }
 
 /* No control byte but the tab: a value from an upstream must not be able to start another field. */
-static bool is_field_value(const char *value)
+static bool is_field_value(const char *value, size_t *len)
 {
-    for (; *value; value++) {
-        unsigned char ch = (unsigned char)*value;
+    size_t n = 0;
+    for (; value[n]; n++) {
+        unsigned char ch = (unsigned char)value[n];
         if ((ch < 0x20 && ch != '\t') || ch == 0x7f)
             return false;
     }
+    *len = n;
     return true;
+}
+
+static void add_field(struct http_connection *c, const struct edge_http_header *h)
+{
+    size_t name = h->name && h->value ? token_length(h->name) : 0, value;
+    if (name == 0 || is_ours(h->name, name) || !is_field_value(h->value, &value))
+        return;
+    if (c->broken || base_buf_reserve(&c->out, name + value + 4) != 0) {
+        c->broken = true;
+        return;
+    }
+    char *p = c->out.base + c->out.end;
+    memcpy(p, h->name, name);
+    memcpy(p + name, ": ", 2);
+    memcpy(p + name + 2, h->value, value);
+    memcpy(p + name + 2 + value, "\r\n", 2);
+    c->out.end += name + value + 4;
 }
 
 static void add_fields(struct http_connection *c, const struct edge_http_header *headers, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (!headers[i].name || !headers[i].value || !is_token(headers[i].name) ||
-            is_ours(headers[i].name) || !is_field_value(headers[i].value))
-            continue;
-        add_text(c, headers[i].name);
-        add(c, ": ", 2);
-        add_text(c, headers[i].value);
-        add(c, "\r\n", 2);
-    }
+    for (size_t i = 0; i < n; i++)
+        add_field(c, &headers[i]);
 }
 
 static bool has_no_body(int status)
@@ -124,10 +147,14 @@ static bool has_no_body(int status)
 
 static void add_status(struct http_connection *c, int status)
 {
-    char line[LINE_BYTES];
-    int n = snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
-                     status_text(status), http_server_date(c->server));
-    add(c, line, (size_t)n);
+    const char code[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                         (char)('0' + status % 10), ' '};
+    add_text(c, "HTTP/1.1 ");
+    add(c, code, sizeof code); /* known_status: three digits */
+    add_text(c, status_text(status));
+    add_text(c, "\r\nDate: ");
+    add_text(c, http_server_date(c->server));
+    add(c, "\r\n", 2);
 }
 
 static void add_framing(struct http_connection *c, int status, int64_t content_length)
@@ -157,11 +184,13 @@ static void add_connection(struct http_connection *c)
 static void add_trailer_names(struct http_connection *c, const char *names)
 {
     struct edge_http_request *req = &c->req;
-    if (!names || !req->trailers || req->framing != HTTP_FRAME_CHUNKED || !is_field_value(names))
+    size_t len;
+    if (!names || !req->trailers || req->framing != HTTP_FRAME_CHUNKED ||
+        !is_field_value(names, &len))
         return;
     req->trailer_announced = true;
     add_text(c, "Trailer: ");
-    add_text(c, names);
+    add(c, names, len);
     add(c, "\r\n", 2);
 }
 
