@@ -236,6 +236,7 @@ static void on_peer_request(void *ctx, struct net_frame *request)
         .term = pump_term(p),
         .leader = pump_leader(p),
         .commit = commit,
+        .last = pump_last_index(p),
         .firm =
             pump_leads_firmly(p) || (pump_role(p) == PUMP_LEADER && commit == pump_last_index(p))};
     if (!h->seeds || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))

@@ -59,6 +59,7 @@ enum seed_code {
     F(U64, leader, 0) /* ... and whom it takes for the leader; 0: nobody */                        \
     F(BOOL, firm, 0)  /* it leads, and knows all that was committed */                             \
     F(U64, commit, 0)                                                                              \
+    F(U64, last, 0)  /* of its log, committed or not */                                            \
     F(U64, first, 0) /* of its log */                                                              \
     F(U64, index, 0) /* open, digest: where the state stands */                                    \
     F(U64, index_term, 0)                                                                          \

@@ -247,13 +247,13 @@ static int meet_all(struct engine *e, struct store_why *why)
     for (unsigned i = 0; i < s->n_there && rv == 0 && s->facts.witnesses < wanted; i++) {
         if (s->there[i] == s->facts.source)
             continue;
-        rv = meet(e, s->there[i], s->there[i], s->commit, why);
+        rv = meet(e, s->there[i], s->there[i], s->least, why);
         s->facts.witnesses += rv == 0;
     }
     if (rv || s->facts.witnesses > 0)
         return rv;
     /* A cluster of two: there is nobody but the source. Its chain is all that can be checked. */
-    rv = advance(e, s->facts.source, s->commit, why);
+    rv = advance(e, s->facts.source, s->least, why);
     return rv ? rv : checkpoint(e, why);
 }
 

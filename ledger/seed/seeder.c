@@ -51,7 +51,7 @@ static bool look_around(struct seeding *s, struct store_why *why)
     unsigned nodes = c->n_others + 1, quorum = nodes / 2 + 1;
     unsigned enough = nodes - quorum + 1; /* one of every quorum that we may have been in */
     s->n_there = 0;
-    s->term = s->commit = s->facts.leader = 0;
+    s->term = s->least = s->facts.leader = 0;
     uint64_t leader_term = 0;
     for (unsigned i = 0; i < c->n_others; i++) {
         struct proto_seed_ask ask = {.kind = SEED_HELLO};
@@ -65,7 +65,7 @@ static bool look_around(struct seeding *s, struct store_why *why)
         if (a.firm && a.leader == c->others[i] && a.term > leader_term) {
             leader_term = a.term;
             s->facts.leader = a.leader;
-            s->commit = a.commit;
+            s->least = a.last;
         }
     }
     if (s->n_there < enough && s->n_there < c->n_others)

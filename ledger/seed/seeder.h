@@ -8,7 +8,8 @@
  * What makes it safe (F43):
  * - It begins once a leader is known that stands in the highest term anybody knows, and so many
  *   others have answered that any quorum we may have been part of is among them. We end with all
- *   that this leader had committed; so we hold again what we may ever have acknowledged.
+ *   that stood in this leader's log, once it is committed; so we hold again what we may ever have
+ *   acknowledged, also if our last acknowledgement is still on its way.
  * - Our vote in that term is spent on ourselves: one that we may have given is not given twice.
  * - The copy comes from one node, the entries behind it from another; executed by the machine, they
  *   must lead to the position, the chain and the digest of all records that yet other nodes have,

@@ -15,8 +15,8 @@ struct seeding {
     struct seed_facts facts;
     uint64_t there[SEED_OTHERS_MAX]; /* who answered */
     unsigned n_there;
-    uint64_t term;   /* the highest that anybody knows */
-    uint64_t commit; /* the leader's, when it was asked first */
+    uint64_t term;  /* the highest that anybody knows */
+    uint64_t least; /* the end of the leader's log when it was asked: no less is enough */
     /* the copy */
     uint64_t copy, size; /* its index (0: none yet) and bytes */
     struct proto_hash sum;

@@ -226,6 +226,7 @@ void seed_server_answer(struct seed_server *s, const struct proto_seed_ask *ask,
                                     .leader = standing->leader,
                                     .firm = standing->firm,
                                     .commit = standing->commit,
+                                    .last = standing->last,
                                     .first = log_store_first(s->config.log)};
     if (!is_ours(s, ask)) {
         say(a, SEED_REFUSED, "another cluster, group or version, or this very node");

@@ -16,7 +16,7 @@ enum { SEED_ASKING_MAX = 8 };
 
 /* What only the loop knows, at the moment of the question. */
 struct seed_standing {
-    uint64_t term, leader, commit;
+    uint64_t term, leader, commit, last;
     bool firm;
 };
 

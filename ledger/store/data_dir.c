@@ -270,6 +270,11 @@ static int check_parts(const char *dir, struct store_why *why)
     static const char *const parts[] = {"vote", "log", "state"};
     struct stat st;
     char path[PATH_MAX];
+    if (stat(join(dir, "vote", path), &st) != 0 && stat(join(dir, "seed", path), &st) == 0)
+        return store_why_set(why, -EUCLEAN,
+                             "%s is being seeded, or that was interrupted: run "
+                             "holdfast-ledger seed again",
+                             dir);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (stat(join(dir, parts[i], path), &st) != 0 || !S_ISDIR(st.st_mode))
             return store_why_set(why, -EUCLEAN,

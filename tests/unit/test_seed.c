@@ -52,7 +52,8 @@ static void give(unsigned id, const char *name, uint64_t commit, bool leads)
                                               .id = {{{7, 7, 7}}, 0, id},
                                               .on_answer = on_answer};
     assert_int_equal(seed_server_start(&g->server, &config), 0);
-    g->standing = (struct seed_standing){.term = 99, .leader = 1, .commit = commit, .firm = leads};
+    g->standing = (struct seed_standing){
+        .term = 99, .leader = 1, .commit = commit, .last = commit, .firm = leads};
 }
 
 static void stop(void)
@@ -290,10 +291,10 @@ static void F43_without_a_leader_or_enough_nodes_nothing_begins(void **state)
     assert_int_equal(seed_node(&config, &f, &why), -EAGAIN);
     assert_non_null(strstr(why.text, "no node leads"));
     net.node[2].standing.term = 99;
-    net.node[1].standing.commit = ahead.last; /* nobody's checkpoint is there yet */
+    net.node[1].standing.last = ahead.last; /* nobody's checkpoint is there yet */
     assert_int_equal(seed_node(&config, &f, &why), -EAGAIN);
     assert_true(net.pauses > 3);
-    net.node[1].standing.commit = ahead.applied;
+    net.node[1].standing.last = ahead.applied;
     assert_int_equal(seed_node(&config, &f, &why), 0);
     assert_seeded(data, &f);
     stop();
