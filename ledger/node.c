@@ -239,7 +239,8 @@ static void on_peer_request(void *ctx, struct net_frame *request)
         .last = pump_last_index(p),
         .firm =
             pump_leads_firmly(p) || (pump_role(p) == PUMP_LEADER && commit == pump_last_index(p))};
-    if (!h->seeds || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
+    bool gives = h->seeds && !h->node.quarantined; /* who has diverged gives nothing away */
+    if (!gives || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
         net_service_answer(request, NULL); /* it asks again */
 }
 
