@@ -24,14 +24,16 @@ static const struct pump_member *find(const struct pump_member *m, unsigned n, u
     return NULL;
 }
 
-/* The first voter, but for `but`, that is not heard; 0: all are well. */
+/* The first voter, but for `but`, that is not heard or lacks the configuration in force (it would not
+ * know of its own vote); 0: all are well. */
 static uint64_t unwell(const struct node *n, uint64_t but)
 {
     struct pump_peer peers[PUMP_SERVERS_MAX];
     unsigned k = pump_peers(n->pump, peers);
     for (unsigned i = 0; i < k; i++)
         if (peers[i].voter && peers[i].id != but &&
-            (peers[i].heard_ms == 0 || n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS))
+            (peers[i].heard_ms == 0 || n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS ||
+             peers[i].match < pump_last_change(n->pump)))
             return peers[i].id;
     return 0;
 }
@@ -95,7 +97,7 @@ enum proto_code node_admit_change(struct node *n, const struct proto_command *c)
         add ? admit_add(n, &c->body.cluster_add, m, k) : admit_remove(n, id, m, k);
     uint64_t ill = code == PROTO_OK ? unwell(n, add ? 0 : id) : 0;
     return ill == 0 ? code
-                    : refuse(n, "node %llu is not heard: every other node must be well", ill);
+                    : refuse(n, "node %llu is not heard, or is behind: every other node must be well", ill);
 }
 
 /* ---- once it is applied ---- */
@@ -146,6 +148,7 @@ static bool has_caught_up(const struct node *n, const struct pump_peer *p)
                        n->accord.peers[i].compared + NODE_JOIN_LAG >= pump_applied_index(n->pump));
     return agrees && p->heard_ms > 0 && n->now.mono_ms - p->heard_ms <= NODE_SILENT_MS &&
            p->level >= core_machine_level(n->machine) &&
+           p->match >= pump_last_change(n->pump) &&
            p->match + NODE_JOIN_LAG >= pump_last_index(n->pump);
 }
 

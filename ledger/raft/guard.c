@@ -142,3 +142,27 @@ bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **en
     a->prev_log_term = applied_term;
     return true;
 }
+
+static struct raft_server *server_of(struct raft_configuration *conf, raft_id id)
+{
+    for (unsigned i = 0; i < conf->n; i++)
+        if (conf->servers[i].id == id)
+            return &conf->servers[i];
+    return NULL;
+}
+
+int guard_joining_may_vote(struct raft_configuration *conf, raft_id self)
+{
+    struct raft_server *s = server_of(conf, self);
+    int role = s ? s->role : RAFT_SPARE;
+    if (s && role == RAFT_STANDBY)
+        s->role = RAFT_VOTER;
+    return role;
+}
+
+void guard_joining_done(struct raft_configuration *conf, raft_id self, int role)
+{
+    struct raft_server *s = server_of(conf, self);
+    if (s && role == RAFT_STANDBY)
+        s->role = role;
+}

@@ -81,4 +81,11 @@ void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
 bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
                             uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term);
 
+/* 9. Votes of those who join. A server that does not know yet of its own promotion grants no vote,
+ * and a leader that restarts in that moment may need just that one. Whose vote counts is the
+ * asker's to know, by the newer log that it must have. So while it is asked, the engine believes
+ * that we have one. Returns the role to be put back by guard_joining_done. */
+int guard_joining_may_vote(struct raft_configuration *conf, raft_id self);
+void guard_joining_done(struct raft_configuration *conf, raft_id self, int role);
+
 #endif

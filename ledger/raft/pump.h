@@ -142,6 +142,8 @@ __attribute__((warn_unused_result)) int pump_submit(struct pump *p, struct pump_
 __attribute__((warn_unused_result)) int pump_change(struct pump *p, struct pump_now now,
                                                     const struct pump_member *members, unsigned n,
                                                     uint64_t *index);
+/* Index of the newest configuration in the log. */
+uint64_t pump_last_change(const struct pump *p);
 /* A configuration is in the log that is not applied yet. */
 bool pump_changing(const struct pump *p);
 /* Hand leadership over (0: to whom is most up to date). 0, PUMP_NOT_LEADER, -ENOENT. Submits are

@@ -160,7 +160,12 @@ static int take(struct pump *p, const void *bytes, size_t n)
         guard_before_trail(&m->raft, p->first, p->marker);
     struct raft_event event = {.type = RAFT_RECEIVE};
     event.receive.message = &m->raft;
-    return pump_step(p, &event, NULL, &m->raft, NULL);
+    if (m->raft.type != RAFT_REQUEST_VOTE)
+        return pump_step(p, &event, NULL, &m->raft, NULL);
+    int role = guard_joining_may_vote(&p->raft.configuration, p->config.id);
+    rv = pump_step(p, &event, NULL, &m->raft, NULL);
+    guard_joining_done(&p->raft.configuration, p->config.id, role);
+    return rv;
 }
 
 int pump_receive(struct pump *p, struct pump_now now, const void *bytes, size_t n)

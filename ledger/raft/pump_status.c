@@ -111,6 +111,11 @@ uint64_t pump_transferee(const struct pump *p)
     return p->raft.state == RAFT_LEADER ? raft_transferee(&p->raft) : 0;
 }
 
+uint64_t pump_last_change(const struct pump *p)
+{
+    return p->last_change;
+}
+
 bool pump_changing(const struct pump *p)
 {
     return p->last_change > p->applied || p->raft.configuration_uncommitted_index != 0;

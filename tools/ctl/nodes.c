@@ -80,8 +80,11 @@ int ctl_nodes_ask(struct ctl *c, struct ctl_node nodes[LINK_NODES_MAX], unsigned
 }
 
 /* The node that leads the highest term with a majority behind it; NULL: none. */
+/* One that does not say who is in the cluster counts everybody. */
 static bool votes(const struct ctl_node *leader, uint32_t id)
 {
+    if (leader->n_members == 0)
+        return true;
     for (unsigned i = 0; i < leader->n_members; i++)
         if (leader->member[i].id == id)
             return leader->member[i].voter;
@@ -98,6 +101,8 @@ const struct ctl_node *ctl_nodes_leader(const struct ctl_node *nodes, unsigned n
             leader = &nodes[i];
     for (unsigned i = 0; leader && i < leader->n_members; i++)
         voters += leader->member[i].voter;
+    if (leader && leader->n_members == 0)
+        voters = n;
     for (unsigned i = 0; leader && i < n; i++)
         follow += nodes[i].reachable && nodes[i].s.leader == leader->s.id &&
                   nodes[i].s.term == leader->s.term && votes(leader, nodes[i].s.id);
