@@ -224,6 +224,18 @@ static int open_threads(struct node_host *h)
 
 /* ---- seeding of other nodes ---- */
 
+static void refuse_seed(struct node_host *h, struct net_frame *request, const char *text)
+{
+    uint8_t bytes[256];
+    struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
+    const struct proto_seed_answer a = {.format = SEED_FORMAT,
+                                        .code = SEED_FAILED,
+                                        .text = proto_str_of(text),
+                                        .node = h->node.config->id};
+    proto_seed_answer_put(&w, &a);
+    net_service_answer(request, w.full ? NULL : net_frame_of(bytes, w.n));
+}
+
 static void on_peer_request(void *ctx, struct net_frame *request)
 {
     struct node_host *h = ctx;
@@ -241,7 +253,7 @@ static void on_peer_request(void *ctx, struct net_frame *request)
             pump_leads_firmly(p) || (pump_role(p) == PUMP_LEADER && commit == pump_last_index(p))};
     bool gives = h->seeds && !h->node.quarantined; /* who has diverged gives nothing away */
     if (!gives || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
-        net_service_answer(request, NULL); /* it asks again */
+        refuse_seed(h, request, gives ? "it is busy" : "it takes part in nothing");
 }
 
 static void on_seed_answer(void *ctx, void *request, const void *answer, size_t n)

@@ -10,7 +10,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { PATIENCE = 300 };
+enum {
+    PATIENCE = 300,
+    TRIES = 5, /* of a seeding that somebody interrupts by not answering */
+};
 
 bool seeding_tell(const struct seeding *s, const char *what, uint64_t done, uint64_t total)
 {
@@ -153,6 +156,24 @@ static int finish(struct seeding *s, int lock, struct store_why *why)
     return rv;
 }
 
+/* From wherever it is to the end. -EAGAIN: somebody did not answer; it may go on from here. */
+static int seed_once(struct seeding *s, struct store_why *why)
+{
+    s->facts.witnesses = 0;
+    int rv = find_cluster(s, why);
+    if (rv == 0)
+        choose_source(s);
+    if (rv == 0 && !s->installed)
+        rv = seed_copy_fetch(s, why);
+    if (rv == 0)
+        rv = seed_forward(s, why);
+    state_store_close(s->state);
+    log_store_close(s->log);
+    s->state = NULL;
+    s->log = NULL;
+    return rv;
+}
+
 int seed_node(const struct seed_config *config, struct seed_facts *out, struct store_why *why)
 {
     struct seeding s = {.config = config};
@@ -160,15 +181,9 @@ int seed_node(const struct seed_config *config, struct seed_facts *out, struct s
     int rv = begin(&s, &lock, why);
     if (rv)
         return rv;
-    rv = find_cluster(&s, why);
-    if (rv == 0)
-        choose_source(&s);
-    if (rv == 0 && !s.installed)
-        rv = seed_copy_fetch(&s, why);
-    if (rv == 0)
-        rv = seed_forward(&s, why);
-    state_store_close(s.state);
-    log_store_close(s.log);
+    rv = -EAGAIN;
+    for (unsigned i = 0; rv == -EAGAIN && i < TRIES; i++)
+        rv = seed_once(&s, why);
     *out = s.facts;
     if (rv == 0)
         return finish(&s, lock, why);
