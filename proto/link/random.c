@@ -3,10 +3,19 @@
 #include "proto/link/client.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-void link_random(void *p, size_t n)
+enum { AHEAD = 512 }; /* bytes taken from the kernel at once: a call of an edge needs 64 */
+
+struct ahead {
+    uint8_t bytes[AHEAD];
+    size_t left; /* the last so many are not used yet; used ones are wiped */
+};
+static _Thread_local struct ahead ahead; /* no process here forks and goes on */
+
+static void fill(void *p, size_t n)
 {
     uint8_t *at = p;
     while (n > 0) {
@@ -17,6 +26,22 @@ void link_random(void *p, size_t n)
             n -= (size_t)got;
         }
     }
+}
+
+void link_random(void *p, size_t n)
+{
+    if (n > AHEAD) {
+        fill(p, n);
+        return;
+    }
+    if (n > ahead.left) {
+        fill(ahead.bytes, AHEAD);
+        ahead.left = AHEAD;
+    }
+    uint8_t *at = ahead.bytes + AHEAD - ahead.left;
+    memcpy(p, at, n);
+    explicit_bzero(at, n);
+    ahead.left -= n;
 }
 
 /* RFC 9562, section 5.7: 48 bits of milliseconds, version 7, variant 10, the rest random. */
