@@ -231,9 +231,10 @@ void faults_before_heal(struct world *w)
     w->faults = false;
     memset(w->cut, 0, sizeof w->cut);
     memset(w->lag_ms, 0, sizeof w->lag_ms);
-    /* A minority may stay away; but one that never had a configuration cannot vote either. */
-    if (!w->victim && !w->seed_never && w->profile != PROFILE_MEMBERS &&
-        sim_permille(&w->random, 300) && w->node[w->n].last > 0)
+    /* A minority may stay away; but one that never had a configuration cannot vote either, and one
+     * that needs a copy cannot take it over entries of its own that may be acknowledged. */
+    bool all_needed = w->profile == PROFILE_TRAIL || w->profile == PROFILE_MEMBERS;
+    if (!w->victim && !all_needed && sim_permille(&w->random, 300) && w->node[w->n].last > 0)
         w->victim = any(w)->id;
     world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down", w->committed,
               w->victim);

@@ -50,6 +50,8 @@ static const struct mutant {
     {"guard_before_trail", "7b: a success from before the trail moves the leader back",
      PUMP_GUARD_BEFORE_TRAIL, 500},
     {"guard_install", "7c: who needs a copy hears no heartbeat", PUMP_GUARD_INSTALL, 50},
+    {"guard_at_applied", "7d: a success may tell of less than is applied", PUMP_GUARD_AT_APPLIED,
+     2000},
     {"guard_begin", "8: entries from before the trail are appended again", PUMP_GUARD_BEGIN, 1500},
 };
 

@@ -54,7 +54,7 @@ enum sim_mutation {
     X(guard_commit_max, 0, "pump guard 4 off: the commit index may go back")                       \
     X(guard_persisted, 1000, "pump guard 6 off: writes that will be overwritten are reported")     \
     X(commit_alone, 10, "a leader takes its own copy for a majority")                              \
-    X(read_rides_early, 4000, "a query rides on an entry that was proposed before it came")        \
+    X(read_rides_early, 6000, "a query rides on an entry that was proposed before it came")        \
     X(checkpoint_ahead, 50, "a checkpoint names an index ahead of its records")                    \
     X(no_clock_guard, 300, "a leader's clock is never compared")                                   \
     X(expire_by_local_clock, 10, "holds expire by the node's own clock")                           \
