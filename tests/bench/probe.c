@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * bench-probe: what this machine gives at best to one command that waits for its answer: a bare
- * LMDB commit of one small record, a bare flush, and a round trip of one small frame over loopback
- * with mutual TLS and without. tests/bench judges a lone client's latency by them. One JSON object.
+ * LMDB commit of one small record (to a file that grows, and to one whose blocks were written
+ * before, as the log's are), a bare flush, and a round trip of one small frame over loopback with
+ * mutual TLS and without. tests/bench judges a lone client's latency by them. One JSON object.
  *
  *   bench-probe SCRATCH_DIR CA_FILE SERVER_PEM SERVER_NAME CLIENT_PEM ROUNDS
  */
@@ -25,6 +26,8 @@
 enum {
     WARM_UP = 20,
     ROUNDS_MAX = 1000000,
+    WRITTEN_BYTES = 1 << 17, /* a write ahead of LMDB; WRITTEN of them */
+    WRITTEN = 1024,
     RECORD_BYTES = 400, /* a log entry of one reserve, about */
     FRAME_BYTES = 400,
     FRAME_MAX = 65536,
@@ -73,12 +76,30 @@ static int commit_one(MDB_env *env, MDB_dbi *table, uint64_t number)
     return rv;
 }
 
-static int probe_commits(const char *dir, struct histogram *h)
+/* Zeros behind what LMDB uses of its file, flushed. */
+static int write_blocks(const char *path)
+{
+    static const char zeros[WRITTEN_BYTES];
+    char file[PATH_MAX];
+    struct stat st;
+    if ((size_t)snprintf(file, sizeof file, "%s/data.mdb", path) >= sizeof file)
+        return -1;
+    int fd = open(file, O_WRONLY | O_CLOEXEC), rv = fd < 0 || fstat(fd, &st) != 0;
+    for (unsigned i = 0; rv == 0 && i < WRITTEN; i++)
+        rv = pwrite(fd, zeros, sizeof zeros, st.st_size + (off_t)i * WRITTEN_BYTES) !=
+             (ssize_t)sizeof zeros;
+    rv = rv || fsync(fd) != 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return rv ? -1 : 0;
+}
+
+static int probe_commits(const char *dir, const char *name, bool written, struct histogram *h)
 {
     char path[PATH_MAX];
     MDB_env *env;
     MDB_dbi table = 0;
-    (void)snprintf(path, sizeof path, "%s/probe-lmdb", dir);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     if (mkdir(path, 0700) != 0)
         return fail(path, "cannot be made");
     int rv = mdb_env_create(&env);
@@ -87,6 +108,10 @@ static int probe_commits(const char *dir, struct histogram *h)
     if ((rv = mdb_env_set_mapsize(env, (size_t)1 << 30)) == 0 &&
         (rv = mdb_env_set_maxdbs(env, 4)) == 0)
         rv = mdb_env_open(env, path, 0, 0600); /* the default sync, as the log's */
+    if (rv == 0 && written && write_blocks(path) != 0) {
+        mdb_env_close(env);
+        return fail(path, "cannot be written");
+    }
     for (unsigned i = 0; rv == 0 && i < rounds + WARM_UP; i++) {
         uint64_t from = load_now_ns();
         rv = commit_one(env, &table, i);
@@ -237,20 +262,23 @@ static int probe_tls(char **files, struct histogram *h)
 
 int main(int argc, char **argv)
 {
-    static struct histogram commit, flush, tcp, tls;
-    struct histogram *all[] = {&commit, &flush, &tcp, &tls};
+    static struct histogram growing, commit, flush, tcp, tls;
+    struct histogram *all[] = {&growing, &commit, &flush, &tcp, &tls};
     rounds = argc == 7 ? (unsigned)strtoul(argv[6], NULL, 10) : 0;
     if (rounds == 0 || rounds > ROUNDS_MAX) {
         (void)fputs("usage: bench-probe DIR CA_FILE SERVER_PEM SERVER_NAME CLIENT_PEM ROUNDS\n",
                     stderr);
         return 2;
     }
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
         histogram_init(all[i]);
-    if (probe_commits(argv[1], &commit) != 0 || probe_flushes(argv[1], &flush) != 0 ||
-        probe_tcp(&tcp) != 0 || probe_tls(argv + 2, &tls) != 0)
+    if (probe_commits(argv[1], "growing", false, &growing) != 0 ||
+        probe_commits(argv[1], "written", true, &commit) != 0 ||
+        probe_flushes(argv[1], &flush) != 0 || probe_tcp(&tcp) != 0 ||
+        probe_tls(argv + 2, &tls) != 0)
         return 1;
     (void)putchar('{');
+    put("lmdb_growing_us", &growing, false);
     put("lmdb_commit_us", &commit, false);
     put("flush_us", &flush, false);
     put("tcp_round_trip_us", &tcp, false);

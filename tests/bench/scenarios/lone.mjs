@@ -46,7 +46,8 @@ export default {
         result.rows = await interleaved(ctx, [
             { name: 'reserve', measure: cycle },
             { name: 'settle', measure: () => ({ p50: last.settle_p50, p99: last.settle_p99 }) },
-            { name: 'bare LMDB commit of 400 bytes', measure: commit },
+            { name: 'bare LMDB commit of 400 bytes, its blocks written before', measure: commit },
+            { name: 'the same to a file that grows', measure: () => probed('lmdb_growing_us') },
             { name: 'bare write and fdatasync of 4 KiB', measure: () => probed('flush_us') },
             { name: 'loopback round trip, mutual TLS', measure: () => probed('tls_round_trip_us') },
             { name: 'loopback round trip, TCP', measure: () => probed('tcp_round_trip_us') },
