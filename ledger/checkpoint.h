@@ -22,10 +22,10 @@
 
 enum {
     CHECKPOINT_SWEEP_RECORDS = 2000, /* looked at after each checkpoint */
-    CHECKPOINT_LONG_MS = 500,
+    CHECKPOINT_LONG_MS = 150,
     CHECKPOINT_REST = 3,
     CHECKPOINT_REST_MAX_MS = 6000,
-    CHECKPOINT_CROWD = 16,
+    CHECKPOINT_CROWD = 8,
 };
 
 struct checkpoint_config {

@@ -337,11 +337,12 @@ static void open_all(const char *dir)
     char path[4096];
     struct store_why why;
     const struct core_config config = {.backing = {&b.reader, get}};
+    const struct state_store_config store = {.map_bytes = UINT64_C(16) << 30}; /* for valgrind */
     (void)snprintf(path, sizeof path, "%s/log", dir);
     if (log_store_open(&b.log, path, LOG_STORE_WRITE, NULL, &why))
         scenario_die(why.text);
     (void)snprintf(path, sizeof path, "%s/state", dir);
-    if (state_store_open(&b.store, path, STATE_STORE_WRITE, NULL, &why) ||
+    if (state_store_open(&b.store, path, STATE_STORE_WRITE, &store, &why) ||
         state_reader_open(&b.reader, b.store, &why))
         scenario_die(why.text);
     if (log_store_last(b.log) > 0)
