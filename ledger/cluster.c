@@ -141,6 +141,34 @@ static bool heir_is_ready(const struct node *n)
     return false;
 }
 
+static uint64_t denier(const struct node *n, const struct pump_peer *peers, unsigned k)
+{
+    for (unsigned i = 0; i < k; i++)
+        if (peers[i].denies_ms > 0 && n->now.mono_ms - peers[i].denies_ms >= NODE_DENIAL_MS)
+            return peers[i].id;
+    return 0;
+}
+
+void node_mend_denial(struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    if (n->role != PUMP_LEADER || n->now.mono_ms < n->denial_ms || n->transfer_until_ms > 0)
+        return;
+    unsigned k = pump_peers(n->pump, peers), heir = k;
+    uint64_t lost = denier(n, peers, k);
+    if (lost == 0)
+        return;
+    n->denial_ms = n->now.mono_ms + NODE_DENIAL_EVERY_MS;
+    for (unsigned i = 0; i < k; i++)
+        if (peers[i].voter && peers[i].denies_ms == 0 && peers[i].match > 0 &&
+            (heir == k || peers[i].match > peers[heir].match))
+            heir = i;
+    base_log(BASE_LOG_ERROR, "a node has lost what it had acknowledged", BASE_I("node", lost),
+             BASE_I("leadership_goes_to", heir < k ? peers[heir].id : 0), NULL);
+    if (heir < k)
+        node_transfer(n, peers[heir].id);
+}
+
 /* The engine gives up after an election timeout, and says nothing. */
 void node_carry_out(struct node *n)
 {

@@ -252,10 +252,10 @@ bool node_may_end(const struct node *n)
  *   (Followers do not talk with each other: all that one of them hears is its leader.)
  * - Its process is another one than at the last look: what stands may lead to the one before.
  * - We have been a candidate since the last look: nothing that we say seems to arrive. */
-static bool is_suspect(const struct node *n, const struct pump_peer *peer, uint64_t met)
+static bool is_suspect(const struct node *n, const struct pump_peer *peer)
 {
     bool silent = n->now.mono_ms - peer->heard_ms > NODE_SILENT_MS;
-    if (n->role == PUMP_CANDIDATE || peer->incarnation != met)
+    if (n->role == PUMP_CANDIDATE)
         return true;
     return silent && (n->role == PUMP_LEADER || peer->id == n->leader);
 }
@@ -266,9 +266,7 @@ static void look_at_connections(struct node *n)
     unsigned k = pump_peers(n->pump, peers);
     n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
     for (unsigned i = 0; i < k; i++) {
-        bool suspect = is_suspect(n, &peers[i], n->met[i]);
-        n->met[i] = peers[i].incarnation;
-        if (suspect)
+        if (is_suspect(n, &peers[i]))
             n->io.redial(n->io.ctx, peers[i].id);
     }
 }
@@ -288,6 +286,8 @@ void node_timers(struct node *n, struct pump_now now)
         node_room_timer(n);
     if (!n->failed)
         node_accord_timer(n);
+    if (!n->failed)
+        node_mend_denial(n);
     if (!n->failed)
         node_carry_out(n);
     if (!n->failed)

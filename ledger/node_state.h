@@ -28,12 +28,14 @@ enum {
     NODE_SILENT_MS = 2000,      /* nothing taken from it for so long */
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
     NODE_LAG_MS = 60000,     /* a peer heard of within it is waited for before the log is trimmed */
-    NODE_TRAIL = 1000,          /* entries behind the checkpoint that are never trimmed */
+    NODE_TRAIL = 1000,       /* entries behind the checkpoint that are never trimmed */
     NODE_STOP_MS = 1000,     /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
     NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
     NODE_NOTE_MS = 200,      /* while states differ, all are told this often */
-    NODE_TRANSFER_MS = 5000, /* a transfer that was asked for is tried so long */
+    NODE_DENIAL_MS = 2000,   /* a peer denies what it had acknowledged for so long: it is gone */
+    NODE_DENIAL_EVERY_MS = 15000, /* between two attempts to mend that */
+    NODE_TRANSFER_MS = 5000,      /* a transfer that was asked for is tried so long */
     NODE_TRANSFER_EVERY_MS = 50,
     NODE_TRANSFER_CALM_MS = 200, /* nothing is proposed so long, for an heir to have it all */
     NODE_JOIN_LAG = 256, /* entries that a joining node may be behind when it gets its vote */
@@ -53,14 +55,13 @@ struct node {
     struct pump_now now; /* of the event being handled */
     enum pump_role role; /* as the pump told last */
     uint64_t term, leader;
-    uint64_t leader_ms;             /* since when we lead */
-    bool role_changed;              /* open requests have not been told yet */
-    uint64_t genesis_term;          /* we proposed the genesis in this term */
-    bool clock_out;                 /* our clock was outside the bound when the guard looked */
-    uint64_t clock_ms;              /* the guard looks next */
-    uint64_t clock_term;            /* of our leadership in which a majority has been heard */
-    uint64_t redial_ms;             /* the next look at the connections to our peers */
-    uint64_t met[PUMP_SERVERS_MAX]; /* incarnations of the peers at the last look, in their order */
+    uint64_t leader_ms;    /* since when we lead */
+    bool role_changed;     /* open requests have not been told yet */
+    uint64_t genesis_term; /* we proposed the genesis in this term */
+    bool clock_out;        /* our clock was outside the bound when the guard looked */
+    uint64_t clock_ms;     /* the guard looks next */
+    uint64_t clock_term;   /* of our leadership in which a majority has been heard */
+    uint64_t redial_ms;    /* the next look at the connections to our peers */
     struct intake intake;
     struct reads reads;
     uint8_t *answer; /* PROTO_ANSWER_MAX bytes */
@@ -79,6 +80,7 @@ struct node {
     bool refusing; /* leading, and nothing new is taken */
     /* the cluster */
     char reason[PROTO_REASON_MAX]; /* why a command was not proposed */
+    uint64_t denial_ms;            /* not before this is a denial mended again */
     uint64_t transfer_until_ms;    /* leadership is to go to ..; 0: nowhere */
     uint64_t transfer_to;          /* 0: to whichever is most up to date */
     uint64_t transfer_ms;          /* the next attempt */
@@ -160,6 +162,9 @@ void node_room_timer(struct node *n);
 enum proto_code node_admit(void *ctx, const struct serve_command *c, const char **reason);
 void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us,
                     const struct proto_command *command, const struct proto_result *result);
+/* A peer whose data are gone is sent the log by the next leader: this one's engine takes it for
+ * being ahead. Leadership goes to a peer that has all of our log. */
+void node_mend_denial(struct node *n);
 /* Leadership is to leave this node, within NODE_TRANSFER_MS. */
 void node_transfer(struct node *n, uint64_t to);
 bool node_is_leaving(const struct node *n); /* nothing new is proposed */

@@ -184,10 +184,12 @@ struct pump_peer {
     uint64_t id;
     char address[PUMP_ADDRESS_MAX];
     bool voter;
-    uint64_t match;        /* as leader: highest entry known stored there; else 0 */
-    uint64_t heard_ms;     /* mono_ms of the last message taken from it; 0: never */
-    uint64_t incarnation;  /* of its process; 0: never heard */
-    int64_t clock_us;      /* its wall clock in that message ... */
+    uint64_t match;       /* as leader: highest entry known stored there; else 0 */
+    uint64_t heard_ms;    /* mono_ms of the last message taken from it; 0: never */
+    uint64_t incarnation; /* of its process; 0: never heard */
+    uint64_t
+        denies_ms;    /* as leader: since when it denies what it had acknowledged; 0: it does not */
+    int64_t clock_us; /* its wall clock in that message ... */
     int64_t clock_here_us; /* ... and ours when it came */
     uint32_t level, flags; /* of its last notice; level 0: never heard */
 };

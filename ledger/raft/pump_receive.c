@@ -117,6 +117,24 @@ static int take_append(struct pump *p, struct message *m)
     return 0;
 }
 
+/* Whether it turns down, time and again, an entry that it had acknowledged to us: its data are
+ * gone. The engine takes that for an old rejection and would wait for ever; one that is really old
+ * is followed by a success up to there. */
+static void note_denial(const struct pump *p, struct peer *peer, const struct raft_message *m)
+{
+    const struct raft_append_entries_result *r = &m->append_entries_result;
+    raft_index match = 0;
+    if (m->type != RAFT_APPEND_ENTRIES_RESULT || p->raft.state != RAFT_LEADER ||
+        r->term != raft_current_term(&p->raft))
+        return;
+    bool known = raft_match_index(&p->raft, peer->id, &match) == 0;
+    bool denies = known && r->rejected > 0 && r->rejected <= match;
+    if (denies && peer->denies_ms == 0)
+        peer->denies_ms = p->now.mono_ms ? p->now.mono_ms : 1;
+    else if (!denies && (r->rejected > 0 || r->last_log_index >= match))
+        peer->denies_ms = 0;
+}
+
 static int take(struct pump *p, const void *bytes, size_t n)
 {
     struct message *m = &p->message;
@@ -156,6 +174,7 @@ static int take(struct pump *p, const void *bytes, size_t n)
         pump_seed_needed(p, p->config.id);
         return 0;
     }
+    note_denial(p, peer, &m->raft);
     if (!(p->config.disable_guards & PUMP_GUARD_BEFORE_TRAIL))
         guard_before_trail(&m->raft, p->first, p->marker);
     struct raft_event event = {.type = RAFT_RECEIVE};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A cluster comes up, loses its leader, chooses another, takes the lost node back, and ends cleanly.
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import test from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { until } from './lib/wait.mjs';
@@ -27,6 +28,30 @@ test('F43_a_cluster_survives_its_leader', async (t) => {
         assert.deepEqual(await cluster.endNode(n), { code: 0, signal: null });
     }
     assert.deepEqual(await cluster.endEdge(1), { code: 0, signal: null });
+});
+
+// As docs/operations.md says: the directory is gone, init, start. Nobody else acts.
+test('F43_a_node_that_lost_its_directory_is_sent_everything_again', async (t) => {
+    const cluster = await Cluster.start(t, { nodes: 3, edges: 0 });
+    for (let i = 0; i < 30; i++) {
+        await cluster.ctl('org', 'create', '--name', `org-${i}`);
+    }
+    const leader = await cluster.leader();
+    const lost = [1, 2, 3].find((n) => n !== leader);
+    await cluster.killNode(lost);
+    rmSync(cluster.dataDir(lost), { recursive: true });
+    cluster.started.delete(lost);
+    await cluster.startNode(lost);
+    await cluster.ctl('org', 'create', '--name', 'meanwhile');
+    await until('the node to have everything again', async () => {
+        const { nodes } = await cluster.ctl('status');
+        const goal = Math.max(...nodes.map((node) => node.commit_index ?? 0));
+        return nodes.every((node) => node.reachable && node.applied_index >= goal);
+    }, { deadlineMs: 60_000 });
+    for (const n of [1, 2, 3]) {
+        const { status, stderr } = await cluster.replay(n);
+        assert.equal(status, 0, stderr);
+    }
 });
 
 test('F32_the_official_client_trusts_the_clusters_own_ca', async (t) => {
