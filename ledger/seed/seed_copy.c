@@ -73,7 +73,7 @@ static int open_copy(struct seeding *s, struct store_why *why)
         return store_why_set(why, -errno, "delete %s: %s", path, strerror(errno));
     int rv = seeding_ask(s, s->facts.source, &ask, &a, why);
     if (rv)
-        return rv;
+        return rv == -ESTALE ? -EAGAIN : rv;
     if (a.index == 0 || a.size == 0)
         return store_why_set(why, -EUCLEAN, "node %" PRIu64 " offers an empty copy",
                              s->facts.source);

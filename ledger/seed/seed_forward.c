@@ -243,15 +243,21 @@ static int meet_all(struct engine *e, struct store_why *why)
     struct seeding *s = e->s;
     unsigned nodes = s->config->n_others + 1;
     unsigned wanted = nodes / 2; /* with the source: a quorum */
+    unsigned others = s->n_there;
     int rv = 0;
-    for (unsigned i = 0; i < s->n_there && rv == 0 && s->facts.witnesses < wanted; i++) {
+    for (unsigned i = 0; i < others && s->facts.witnesses < wanted; i++) {
         if (s->there[i] == s->facts.source)
             continue;
         rv = meet(e, s->there[i], s->there[i], s->least, why);
+        if (rv &&
+            rv != -EAGAIN) /* who does not answer, or is behind, is no witness; others may be */
+            return rv;
         s->facts.witnesses += rv == 0;
     }
-    if (rv || s->facts.witnesses > 0)
-        return rv;
+    if (s->facts.witnesses >= wanted)
+        return 0;
+    if (s->config->n_others > 1)
+        return rv ? rv : store_why_set(why, -EAGAIN, "too few other nodes to compare with");
     /* A cluster of two: there is nobody but the source. Its chain is all that can be checked. */
     rv = advance(e, s->facts.source, s->least, why);
     return rv ? rv : checkpoint(e, why);

@@ -47,12 +47,27 @@ int seeding_ask(struct seeding *s, uint64_t node, struct proto_seed_ask *ask,
 
 /* ---- whom to ask ---- */
 
+static void note_answer(struct seeding *s, uint64_t node, uint64_t commit)
+{
+    unsigned at = s->n_there++;
+    for (; at > 0 && s->known[at - 1] < commit; at--) {
+        s->there[at] = s->there[at - 1];
+        s->known[at] = s->known[at - 1];
+    }
+    s->there[at] = node;
+    s->known[at] = commit;
+}
+
 /* Asks everybody once. True: there is a leader of the highest term, and enough have answered. */
 static bool look_around(struct seeding *s, struct store_why *why)
 {
     const struct seed_config *c = s->config;
     unsigned nodes = c->n_others + 1, quorum = nodes / 2 + 1;
-    unsigned enough = nodes - quorum + 1; /* one of every quorum that we may have been in */
+    unsigned enough = nodes - quorum + 1; /* one of every quorum that we may have been in ... */
+    if (enough < nodes / 2 + 1)           /* ... and source and witnesses, with a quorum's size */
+        enough = nodes / 2 + 1;
+    if (enough > c->n_others)
+        enough = c->n_others;
     s->n_there = 0;
     s->term = s->least = s->facts.leader = 0;
     uint64_t leader_term = 0;
@@ -62,7 +77,7 @@ static bool look_around(struct seeding *s, struct store_why *why)
         struct store_why ignored;
         if (seeding_ask(s, c->others[i], &ask, &a, s->n_there ? &ignored : why) != 0)
             continue;
-        s->there[s->n_there++] = c->others[i];
+        note_answer(s, c->others[i], a.commit);
         if (a.term > s->term)
             s->term = a.term;
         if (a.firm && a.leader == c->others[i] && a.term > leader_term) {
@@ -71,13 +86,13 @@ static bool look_around(struct seeding *s, struct store_why *why)
             s->least = a.last;
         }
     }
-    if (s->n_there < enough && s->n_there < c->n_others)
+    if (s->n_there < enough)
         (void)store_why_set(why, -EAGAIN, "%u of %u other nodes answer, %u are needed", s->n_there,
                             c->n_others, enough);
     else if (s->facts.leader == 0 || leader_term < s->term)
         (void)store_why_set(why, -EAGAIN, "no node leads");
     else
-        return s->n_there >= enough || s->n_there == c->n_others;
+        return true;
     return false;
 }
 
@@ -97,21 +112,23 @@ static int find_cluster(struct seeding *s, struct store_why *why)
     return -EAGAIN;
 }
 
-/* A follower rather than the leader, which has enough to do; if it is there, the one whose copy we
- * have begun. */
+/* A follower rather than the leader, which has enough to do; at every further attempt another one,
+ * the leader last. If it is there, the one whose copy we have begun. */
 static void choose_source(struct seeding *s)
 {
-    uint64_t begun = s->copy > 0 ? s->facts.source : 0, found = s->facts.leader;
-    for (unsigned i = 0; i < s->n_there; i++)
-        if (found == s->facts.leader)
-            found = s->there[i];
-    for (unsigned i = 0; i < s->n_there; i++)
-        if (s->there[i] == begun)
-            found = begun;
-    if (begun != found && !s->installed)
-        s->copy = 0;
-    if (!s->installed)
-        s->facts.source = found;
+    uint64_t order[SEED_OTHERS_MAX];
+    unsigned n = 0;
+    if (s->installed)
+        return;
+    for (unsigned i = 0; i < s->n_there; i++) {
+        if (s->copy > 0 && s->there[i] == s->facts.source)
+            return;
+        if (s->there[i] != s->facts.leader)
+            order[n++] = s->there[i];
+    }
+    order[n++] = s->facts.leader;
+    s->copy = 0;
+    s->facts.source = order[s->attempt++ % n];
 }
 
 /* ---- the directory ---- */

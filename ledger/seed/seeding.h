@@ -13,8 +13,10 @@
 struct seeding {
     const struct seed_config *config;
     struct seed_facts facts;
-    uint64_t there[SEED_OTHERS_MAX]; /* who answered */
+    uint64_t there[SEED_OTHERS_MAX]; /* who answered, who is furthest first ... */
+    uint64_t known[SEED_OTHERS_MAX]; /* ... and their commit indexes */
     unsigned n_there;
+    unsigned attempt;
     uint64_t term;  /* the highest that anybody knows */
     uint64_t least; /* the end of the leader's log when it was asked: no less is enough */
     /* the copy */

@@ -114,11 +114,11 @@ static struct seed_config taker(const char *data)
 
 static int setup(void **state)
 {
-    struct fixture_options o = {.rounds = 400, .per_entry = 8, .tail = 160, .scale = 1000};
+    struct fixture_options o = {.rounds = 250, .per_entry = 10, .tail = 100, .scale = 1000};
     if (store_tmp_setup(state) != 0)
         return -1;
     fixture_make(store_tmp_path("behind"), &o, &behind);
-    o.tail = 60;
+    o.tail = 40;
     fixture_make(store_tmp_path("ahead"), &o, &ahead);
     o.deposit_more = 1;
     fixture_make(store_tmp_path("other"), &o, &(struct fixture){0});
@@ -306,7 +306,7 @@ static void F43_damaged_entries_are_refused(void **state)
     char data[PATH_MAX];
     (void)state;
     path_of("entries", data);
-    for (unsigned at = 1; at < 4000; at += 97) {
+    for (unsigned at = 1; at < 4000; at += 311) {
         start("behind", "ahead");
         const struct seed_config config = taker(data);
         net.flip_entries = at;
