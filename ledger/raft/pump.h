@@ -55,6 +55,7 @@ enum pump_guard {
     PUMP_GUARD_INSTALL = 256,
     PUMP_GUARD_BEGIN = 512,
     PUMP_GUARD_AT_APPLIED = 1024,
+    PUMP_GUARD_JOINING = 2048,
 };
 
 struct pump_config {
