@@ -255,6 +255,10 @@ static int set_options(struct upstream_call *call, const struct upstream_request
         return -ENOMEM;
     curl_easy_setopt(e, CURLOPT_PRIVATE, call);
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, upstream_socket_open);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, call->up);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, upstream_socket_close);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, call->up);
     curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_PROXY, ""); /* the environment decides nothing here */

@@ -8,17 +8,21 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-struct watch { /* one socket of curl's */
+/* One socket of curl's. A connection's, which is opened and closed through us, stays with the
+ * poller from one call to the next, when curl does not want to hear of it: most calls then change
+ * nothing there. Any other (a resolver's) goes as soon as curl lets go of it: it may be closed
+ * unseen. */
+struct upstream_watch {
     uv_poll_t poll;
     struct upstream *up;
     curl_socket_t fd;
+    int polled; /* events that the poller looks for */
+    bool wanted, ours;
 };
-
-static void free_watch(uv_handle_t *handle)
-{
-    free(handle->data);
-}
 
 /* Ends that curl reports. */
 static void take_messages(struct upstream *up)
@@ -51,12 +55,67 @@ void upstream_pump(struct upstream *up)
     up->pumping = false;
 }
 
+static void free_watch(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static struct upstream_watch **place_of(struct upstream *up, curl_socket_t fd)
+{
+    return fd >= 0 && (unsigned)fd < up->watches_n ? &up->watches[fd] : NULL;
+}
+
+/* The socket is closed, or about to be. */
+static void forget_watch(struct upstream *up, curl_socket_t fd)
+{
+    struct upstream_watch **place = place_of(up, fd);
+    if (place == NULL || *place == NULL)
+        return;
+    uv_poll_stop(&(*place)->poll);
+    uv_close((uv_handle_t *)&(*place)->poll, free_watch);
+    *place = NULL;
+}
+
+/* NULL: no memory. */
+static struct upstream_watch *watch_of(struct upstream *up, curl_socket_t fd)
+{
+    struct upstream_watch **place = place_of(up, fd);
+    if (place == NULL) {
+        unsigned n = ((unsigned)fd | 255U) + 1;
+        struct upstream_watch **more = realloc(up->watches, n * sizeof(struct upstream_watch *));
+        if (more == NULL)
+            return NULL;
+        memset(more + up->watches_n, 0, (n - up->watches_n) * sizeof *more);
+        up->watches = more;
+        up->watches_n = n;
+        place = &more[fd];
+    }
+    if (*place != NULL)
+        return *place;
+    struct upstream_watch *w = calloc(1, sizeof *w);
+    if (w == NULL || uv_poll_init_socket(up->loop, &w->poll, fd) < 0) {
+        free(w);
+        return NULL;
+    }
+    w->up = up;
+    w->fd = fd;
+    w->poll.data = w;
+    return *place = w;
+}
+
 static void on_socket(uv_poll_t *poll, int status, int events)
 {
-    struct watch *w = poll->data;
+    struct upstream_watch *w = poll->data;
     struct upstream *up = w->up;
     int flags = status < 0 ? CURL_CSELECT_ERR : 0;
     int running;
+    if (status < 0)
+        w->polled = 0; /* libuv has stopped it */
+    if (!w->wanted) {  /* an idle connection was closed, say: curl looks before it takes it again */
+        uv_poll_stop(&w->poll);
+        w->polled = 0;
+        return;
+    }
     if (events & UV_READABLE)
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -68,31 +127,48 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *of_socket)
 {
     struct upstream *up = arg;
-    struct watch *w = of_socket;
-    (void)easy;
+    (void)easy, (void)of_socket;
     if (what == CURL_POLL_REMOVE) {
-        if (w != NULL) {
-            uv_poll_stop(&w->poll);
-            uv_close((uv_handle_t *)&w->poll, free_watch);
-            curl_multi_assign(up->multi, fd, NULL);
-        }
+        struct upstream_watch **place = place_of(up, fd);
+        if (place != NULL && *place != NULL && (*place)->ours)
+            (*place)->wanted = false;
+        else
+            forget_watch(up, fd);
         return 0;
     }
-    if (w == NULL) {
-        w = calloc(1, sizeof *w);
-        if (w == NULL)
-            return -1;
-        w->up = up;
-        w->fd = fd;
-        if (uv_poll_init_socket(up->loop, &w->poll, fd) < 0) {
-            free(w);
-            return -1;
-        }
-        w->poll.data = w;
-        curl_multi_assign(up->multi, fd, w);
-    }
+    struct upstream_watch *w = watch_of(up, fd);
+    if (w == NULL)
+        return -1;
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    w->wanted = true;
+    if (events == w->polled)
+        return 0;
+    w->polled = events;
     return uv_poll_start(&w->poll, events, on_socket) < 0 ? -1 : 0;
+}
+
+/* ---- from opening to closing ---- */
+
+curl_socket_t upstream_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    (void)purpose;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    if (fd < 0)
+        return CURL_SOCKET_BAD;
+    forget_watch(arg, fd); /* of one that had this number and was closed without a word */
+    struct upstream_watch *w = watch_of(arg, fd);
+    if (w == NULL) {
+        (void)close(fd);
+        return CURL_SOCKET_BAD;
+    }
+    w->ours = true;
+    return fd;
+}
+
+int upstream_socket_close(void *arg, curl_socket_t fd)
+{
+    forget_watch(arg, fd);
+    return close(fd);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -167,7 +243,12 @@ void upstream_close(struct upstream *up, void (*on_closed)(void *arg), void *arg
     up->closed_arg = arg;
     while (up->pooled > 0)
         curl_easy_cleanup(up->pool[--up->pooled]);
-    curl_multi_cleanup(up->multi); /* closes idle connections: watch_socket is called */
+    curl_multi_cleanup(up->multi); /* closes idle connections: upstream_socket_close is called */
+    for (unsigned fd = 0; fd < up->watches_n; fd++)
+        forget_watch(up, (curl_socket_t)fd);
+    free(up->watches);
+    up->watches = NULL;
+    up->watches_n = 0;
     uv_close((uv_handle_t *)&up->timer, on_handle_closed);
     uv_close((uv_handle_t *)&up->sweep, on_handle_closed);
 }
