@@ -130,8 +130,13 @@ static int copy_log(struct taking *k, struct store_why *why)
     struct log_span span;
     int rv = log_store_refresh(k->log, why); /* the state may have moved past the first look */
     k->m.log_first = log_store_first(k->log);
-    if (rv == 0 && (k->m.log_first == 0 || log_store_last(k->log) < k->m.index ||
-                    log_store_term(k->log, k->m.index) != k->m.term))
+    if (rv == 0 && (k->m.log_first == 0 || k->m.log_first > k->m.index))
+        return store_why_set(why, -ENODATA,
+                             "%s was seeded at entry %" PRIu64 " and has logged nothing since that "
+                             "is in its state: back another node up, or this one later",
+                             k->data, k->m.index);
+    if (rv == 0 &&
+        (log_store_last(k->log) < k->m.index || log_store_term(k->log, k->m.index) != k->m.term))
         rv = store_why_set(why, -EUCLEAN,
                            "the state stands at entry %" PRIu64 " of term %" PRIu64
                            ", which the log does not hold",

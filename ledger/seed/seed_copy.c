@@ -117,7 +117,7 @@ static int fetch_chunks(struct seeding *s, int fd, uint64_t at, struct store_why
         if (rv)
             return rv;
         at += a.bytes.n;
-        if (at - synced >= SYNC_BYTES || at == s->size) {
+        if (at - synced >= SYNC_BYTES) {
             if (fdatasync(fd) != 0)
                 return store_why_set(why, -errno, "sync the copy: %s", strerror(errno));
             synced = at;
@@ -141,6 +141,8 @@ static int fetch(struct seeding *s, struct store_why *why)
     uint64_t at = rv == 0 ? (uint64_t)st.st_size / chunk_bytes(s) * chunk_bytes(s) : 0;
     if (rv == 0)
         rv = fetch_chunks(s, fd, at < s->size ? at : 0, why);
+    if (rv == 0 && fdatasync(fd) != 0) /* also what an interrupted run wrote last */
+        rv = store_why_set(why, -errno, "sync %s: %s", path, strerror(errno));
     (void)close(fd);
     return rv;
 }

@@ -254,6 +254,33 @@ static void F45_an_interrupted_backup_leaves_nothing(void **state)
     assert_int_equal(rmdir(store_tmp_path("r4")), 0);
 }
 
+/* As a seeding leaves it: a state, and a log that begins behind it, or not at all. */
+static void F45_a_node_that_was_just_seeded_says_to_back_up_another(void **state)
+{
+    struct backup_manifest m;
+    char log[PATH_MAX];
+    struct log_store *s;
+    (void)state;
+    store_tmp_copy(store_tmp_path("node"), store_tmp_path("seeded"));
+    (void)snprintf(log, sizeof log, "%s/seeded/log", store_tmp_root);
+    store_tmp_remove(log);
+    assert_int_equal(log_store_open(&s, log, LOG_STORE_WRITE, NULL, &why), 0);
+    log_store_close(s);
+    assert_int_equal(
+        backup_take(store_tmp_path("seeded"), store_tmp_path("b6"), NULL, NULL, &m, &why),
+        -ENODATA);
+    assert_int_equal(log_store_open(&s, log, LOG_STORE_WRITE, NULL, &why), 0);
+    const struct log_entry e = {fixture.applied + 1, 1000, NULL, 0, ENTRY_BARRIER};
+    const struct log_append append = {&e, 1};
+    assert_int_equal(log_store_append(s, &append, 1, &why), 0);
+    log_store_close(s);
+    assert_int_equal(
+        backup_take(store_tmp_path("seeded"), store_tmp_path("b6"), NULL, NULL, &m, &why),
+        -ENODATA);
+    assert_non_null(strstr(why.text, "seeded"));
+    assert_int_equal(access(store_tmp_path("b6.partial"), F_OK), -1);
+}
+
 static void F45_an_empty_ledger_has_nothing_to_back_up(void **state)
 {
     struct backup_manifest m;
@@ -272,6 +299,7 @@ int main(void)
         cmocka_unit_test(F45_damaged_and_partial_backups_are_refused),
         cmocka_unit_test(F45_what_a_restore_or_a_backup_would_overwrite_or_mix_is_refused),
         cmocka_unit_test(F45_an_interrupted_backup_leaves_nothing),
+        cmocka_unit_test(F45_a_node_that_was_just_seeded_says_to_back_up_another),
         cmocka_unit_test(F45_an_empty_ledger_has_nothing_to_back_up),
     };
     return cmocka_run_group_tests(tests, setup, store_tmp_teardown);
