@@ -48,7 +48,7 @@ async function measure(scenario) {
     const ends = new Ends();
     const { runs, seconds, warmup, quick } = given;
     const result = {
-        name: scenario.name, title: scenario.title, command: given.command, when: new Date().toISOString(),
+        name: scenario.name, title: scenario.title, command: given.commandFor(scenario.name), when: new Date().toISOString(),
         machine: machine(), versions: versions(), settings: { runs, seconds, warmup, quick },
         columns: [], rows: [], notes: [], verdicts: [],
     };

@@ -75,8 +75,16 @@ export function options(names) {
         soakMinutes: number('soak', quick ? 0.05 : 60, 0.01),
         into: values.into, list: values.list, markdown: values.markdown, report: values.report, peers: values.peers,
         keys5m: values['keys-5m'], tls: values.tls, keep: values.keep,
-        command: ['tests/bench/run', ...process.argv.slice(2)].join(' '),
+        commandFor: (name) => commandFor(values, types, name),
     };
+}
+
+/** What measures one scenario again, as it was measured. */
+function commandFor(values, types, name) {
+    const aside = ['only', 'markdown', 'into', 'no-build', 'keep'];
+    const words = Object.entries(values).filter(([option]) => !aside.includes(option))
+        .map(([option, value]) => (types[option] === 'boolean' ? `--${option}` : `--${option} ${value}`));
+    return ['tests/bench/run', '--only', name, ...words].join(' ');
 }
 
 function usageError(message) {

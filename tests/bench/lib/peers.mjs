@@ -109,7 +109,7 @@ async function portkey(ctx, upstream, node, label, nodeOptions) {
     const folder = join(NPM, '@portkey-ai/gateway');
     const name = `@portkey-ai/gateway, ${label}`;
     if (!existsSync(folder) || !existsSync(node)) {
-        ctx.result.notes.push(`not measured: ${name} (not installed: ${existsSync(folder) ? node : folder})`);
+        ctx.result.notes.push(`not measured: ${name} (not installed: ${existsSync(folder) ? 'that Node' : 'the gateway'})`);
         return null;
     }
     const [port] = await freePorts(1);
