@@ -84,7 +84,8 @@ bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **en
 /* 9. Votes of those who join. A server that does not know yet of its own promotion grants no vote,
  * and a leader that restarts in that moment may need just that one. Whose vote counts is the
  * asker's to know, by the newer log that it must have. So while it is asked, the engine believes
- * that we have one. Returns the role to be put back by guard_joining_done. */
+ * that we have one (and forgets a leader that is silent: it keeps no time without a vote). Returns
+ * the role to be put back by guard_joining_done. */
 int guard_joining_may_vote(struct raft_configuration *conf, raft_id self);
 void guard_joining_done(struct raft_configuration *conf, raft_id self, int role);
 

@@ -135,6 +135,17 @@ static void note_denial(const struct pump *p, struct peer *peer, const struct ra
         peer->denies_ms = 0;
 }
 
+/* The leader that a joining server knows and has not heard for an election timeout; 0: none. The
+ * engine runs no election timer for it, so it would hold on to a dead one and deny its vote. */
+static uint64_t silent_leader(struct pump *p)
+{
+    const struct raft *r = &p->raft;
+    uint64_t id = r->state == RAFT_FOLLOWER ? r->follower_state.current_leader.id : 0;
+    const struct peer *l = id != 0 ? pump_peer_of(p, id) : NULL;
+    bool silent = l && p->now.mono_ms - l->heard_ms >= p->config.election_timeout_ms;
+    return silent ? id : 0;
+}
+
 static int take(struct pump *p, const void *bytes, size_t n)
 {
     struct message *m = &p->message;
@@ -182,7 +193,13 @@ static int take(struct pump *p, const void *bytes, size_t n)
     if (m->raft.type != RAFT_REQUEST_VOTE || (p->config.disable_guards & PUMP_GUARD_JOINING))
         return pump_step(p, &event, NULL, &m->raft, NULL);
     int role = guard_joining_may_vote(&p->raft.configuration, p->config.id);
+    uint64_t silent = role == RAFT_STANDBY ? silent_leader(p) : 0;
+    if (silent != 0)
+        p->raft.follower_state.current_leader.id = 0;
     rv = pump_step(p, &event, NULL, &m->raft, NULL);
+    if (silent != 0 && p->raft.state == RAFT_FOLLOWER &&
+        p->raft.follower_state.current_leader.address)
+        p->raft.follower_state.current_leader.id = silent; /* not another's yet */
     guard_joining_done(&p->raft.configuration, p->config.id, role);
     return rv;
 }
