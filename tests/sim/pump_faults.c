@@ -11,6 +11,7 @@ enum {
     FAULTS_MS = 10000,
     QUIET_MS = 8000,       /* after the heal */
     QUIET_SEED_MS = 24000, /* two requests for a copy, PUMP_SEED_EVERY_MS apart */
+    PROMOTION_MS = 1500,   /* before the heal, of PROFILE_MEMBERS */
     SHOWDOWN_MS = 5000,    /* before the heal, of PROFILE_TERMS */
 };
 
@@ -188,6 +189,17 @@ static void strike_members(struct world *w)
 {
     struct node *n = leader(w);
     unsigned what = sim_below(&w->random, 100);
+    if (w->victim)
+        return;
+    if (n && w->now_ms + PROMOTION_MS > w->heal_ms) { /* a vote whose owner does not know of it */
+        uint64_t promoted = node_promote(n);
+        if (promoted) {
+            node_crash(&w->node[promoted]);
+            node_crash(n);
+            w->victim = n->id;
+            return;
+        }
+    }
     if (n && what < 70)
         node_change(n);
     if (n && what >= 50 && what < 65) /* a configuration that nobody else has */

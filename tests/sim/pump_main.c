@@ -51,8 +51,9 @@ static const struct mutant {
      PUMP_GUARD_BEFORE_TRAIL, 500},
     {"guard_install", "7c: who needs a copy hears no heartbeat", PUMP_GUARD_INSTALL, 50},
     {"guard_at_applied", "7d: a success may tell of less than is applied", PUMP_GUARD_AT_APPLIED,
-     2000},
+     0},
     {"guard_begin", "8: entries from before the trail are appended again", PUMP_GUARD_BEGIN, 1500},
+    {"guard_joining", "9: who is being promoted grants no vote", PUMP_GUARD_JOINING, 1000},
 };
 
 static struct world world;
@@ -193,8 +194,12 @@ static bool choose_by_name(const char *name)
 static void list_mutations(void)
 {
     for (unsigned i = 0; i < MUTANTS; i++)
-        (void)printf("%-24s within %4u seeds: pump guard off, %s\n", mutants[i].name,
-                     mutants[i].seeds, mutants[i].text);
+        if (mutants[i].seeds > 0)
+            (void)printf("%-24s within %4u seeds: pump guard off, %s\n", mutants[i].name,
+                         mutants[i].seeds, mutants[i].text);
+        else
+            (void)printf("%-24s too rare here, see tests/unit/test_pump.c: pump guard off, %s\n",
+                         mutants[i].name, mutants[i].text);
 }
 
 static int run_all_mutations(const struct campaign *c)

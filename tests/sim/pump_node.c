@@ -289,6 +289,30 @@ void node_change(struct node *n)
     after(n, rv == PUMP_NOT_LEADER || rv == -EBUSY ? 0 : rv);
 }
 
+uint64_t node_promote(struct node *n)
+{
+    struct pump_member m[PUMP_SERVERS_MAX];
+    unsigned k = pump_members(n->pump, m), voters = 0, at = k;
+    raft_index match = 0;
+    uint64_t index, id;
+    for (unsigned i = 0; i < k; i++) {
+        voters += !m[i].joining;
+        if (m[i].joining && n->w->node[m[i].id].pump &&
+            raft_match_index(&n->pump->raft, m[i].id, &match) == 0 &&
+            match + 50 >= pump_last_index(n->pump))
+            at = i;
+    }
+    if (at == k || voters != 3)
+        return 0;
+    id = m[at].id;
+    m[at].joining = false;
+    int rv = pump_change(n->pump, now_of(n), m, k, &index);
+    n->w->counters.changes += rv == 0;
+    world_say(n->w, "n%d: n%" PRIu64 " gets a vote: %d", n->id, id, rv);
+    after(n, rv == PUMP_NOT_LEADER || rv == -EBUSY ? 0 : rv);
+    return rv == 0 && n->pump ? id : 0;
+}
+
 void node_transfer(struct node *n)
 {
     if (!n->pump)

@@ -156,6 +156,8 @@ void node_close(struct node *n); /* at the end of the run */
 void node_seed(struct node *n, const struct seed_copy *copy);
 void node_submit(struct node *n, bool big);
 void node_transfer(struct node *n);
+/* Gives one that joins, and has caught up, its vote, if there are three: its id, or 0. */
+uint64_t node_promote(struct node *n);
 void node_change(struct node *n); /* if it leads: another configuration, by chance */
 /* Events; each ends with node_after. */
 void node_on_message(struct node *n, void *data);
