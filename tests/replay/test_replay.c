@@ -545,6 +545,23 @@ static void F44_many_segments(void **state)
     expect_output("--archive");
 }
 
+/* As a seeding leaves it: the state alone. */
+static void F44_F43_a_seeded_node_wants_an_archive(void **state)
+{
+    (void)state;
+    char log[500];
+    damage_copy(sound, work);
+    (void)snprintf(log, sizeof log, "%s/%s", work, SEGMENT);
+    damage_remove(log);
+    struct store_why why = {{0}};
+    struct log_store *s;
+    (void)snprintf(log, sizeof log, "%s/log", work);
+    assert_int_equal(log_store_open(&s, log, LOG_STORE_WRITE, NULL, &why), 0);
+    log_store_close(s);
+    assert_int_equal(replay0(work), 2);
+    expect_output("was seeded; --archive DIR");
+}
+
 /* Archives what is sealed in work/log and trims the log to its last two segments. */
 static void archive_and_trim(const char *archive)
 {
@@ -645,6 +662,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(F44_usage),
         cmocka_unit_test_teardown(F44_without_a_checkpoint_nothing_is_proven, drop_copy),
         cmocka_unit_test_teardown(F44_many_segments, drop_copy),
+        cmocka_unit_test_teardown(F44_F43_a_seeded_node_wants_an_archive, drop_copy),
         cmocka_unit_test_teardown(F45_F44_archive_and_trimmed_log_are_one_log, drop_copy),
     };
     struct fixture_options o = {.rounds = 120, .per_entry = 4, .tail = 5};

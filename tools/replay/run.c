@@ -294,17 +294,34 @@ static bool execute_tail(struct replay *r)
 
 /* ---- the whole ---- */
 
+/* Where the log begins. One that is empty under a state is a seeded node's: it begins behind it. */
+static bool find_beginning(struct replay *r, uint64_t *first)
+{
+    struct state_reader view;
+    struct state_meta meta;
+    *first = source_first(&r->source);
+    if (*first != 0)
+        return true;
+    if (source_view(&r->source, &view, &meta, &r->verdict) != 0)
+        return false;
+    state_reader_close(&view);
+    *first = meta.applied_index > 0 ? meta.applied_index + 1 : 0;
+    return true;
+}
+
 static bool begin(struct replay *r)
 {
     const struct replay_options *o = r->o;
-    if (source_open(&r->source, o, &r->verdict) != 0)
+    uint64_t first;
+    if (source_open(&r->source, o, &r->verdict) != 0 || !find_beginning(r, &first))
         return false;
-    uint64_t first = source_first(&r->source);
     if (first > 1) {
-        (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0,
-                          "the %s begins at entry %" PRIu64
-                          ": what is before has been trimmed; --archive DIR says where it is",
-                          o->archive ? "archive" : "log", first);
+        (void)replay_fail(
+            &r->verdict, REPLAY_UNUSABLE, 0,
+            "the %s begins at entry %" PRIu64
+            ": what is before was trimmed, or the node was seeded; --archive DIR says "
+            "where it is",
+            o->archive ? "archive" : "log", first);
         return false;
     }
     scratch_init(&r->scratch, o->memory_mib);
