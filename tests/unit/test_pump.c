@@ -599,6 +599,89 @@ static void F45_the_trail_follows_what_is_kept(void **state)
     stop(3);
 }
 
+/* The members as `h` has them in its log; the last one joins, or votes. */
+static int change(struct host *h, bool joining, uint64_t *index)
+{
+    const struct pump_member m[] = {{1, "a", false}, {2, "b", false}, {3, "c", joining}};
+    return pump_change(h->pump, now, m, 3, index);
+}
+
+static bool third_joins(const struct host *h)
+{
+    struct pump_member m[PUMP_SERVERS_MAX];
+    assert_int_equal(pump_members(h->pump, m), 3);
+    return m[2].joining;
+}
+
+static void beat(struct host *h)
+{
+    settle(3);
+    now.mono_ms += 100;
+    assert_int_equal(pump_tick(h->pump, now), 0);
+    settle(3);
+}
+
+static void F43_members_change_one_at_a_time(void **state)
+{
+    (void)state;
+    uint64_t index;
+    start(3, 0);
+    elect(1, 3);
+    assert_int_equal(change(&host[1], true, &index), -EBUSY); /* nothing of its term is committed */
+    submit(&host[1], "abc", 3);
+    beat(&host[1]);
+    assert_int_equal(change(&host[2], true, &index), -EBUSY);
+    assert_int_equal(change(&host[1], true, &index), 0);
+    assert_int_equal(index, 3);
+    assert_true(pump_changing(host[1].pump));
+    assert_int_equal(change(&host[1], false, &index), -EBUSY); /* one at a time */
+    beat(&host[1]);
+    assert_false(pump_changing(host[1].pump));
+    assert_int_equal(pump_last_change(host[3].pump), 3);
+    assert_true(third_joins(&host[1]) && third_joins(&host[3]));
+    assert_true(pump_votes(host[1].pump));
+    assert_false(pump_votes(host[3].pump));
+    host[2].cut_off = 1; /* the only other vote is away: two of two are needed */
+    submit(&host[1], "abc", 3);
+    settle(3);
+    assert_true(pump_commit_index(host[1].pump) < pump_last_index(host[1].pump));
+    host[2].cut_off = 0;
+    beat(&host[1]);
+    assert_int_equal(change(&host[1], false, &index), 0);
+    beat(&host[1]);
+    assert_false(third_joins(&host[3]));
+    assert_true(pump_votes(host[3].pump));
+    stop(3);
+}
+
+/* The third one's vote is needed by one who knows that it has it. */
+static void F43_guard_9_who_does_not_know_of_its_vote_grants_it(void **state)
+{
+    (void)state;
+    uint64_t index;
+    start(3, 0);
+    elect(1, 3);
+    submit(&host[1], "abc", 3);
+    beat(&host[1]);
+    assert_int_equal(change(&host[1], true, &index), 0);
+    beat(&host[1]);
+    host[1].cut_off = 3; /* does not hear of its vote */
+    assert_int_equal(change(&host[1], false, &index), 0);
+    beat(&host[1]);
+    assert_false(third_joins(&host[2]));
+    assert_true(third_joins(&host[3]));
+
+    host[2].cut_off = host[3].cut_off = 1; /* the leader is gone */
+    for (int i = 0; i < 20 && pump_role(host[2].pump) != PUMP_LEADER; i++) {
+        now.mono_ms += 1000;
+        assert_int_equal(pump_tick(host[3].pump, now), 0);
+        assert_int_equal(pump_tick(host[2].pump, now), 0);
+        settle(3);
+    }
+    assert_int_equal(pump_role(host[2].pump), PUMP_LEADER);
+    stop(3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -617,6 +700,8 @@ int main(void)
         cmocka_unit_test(F45_the_trail_follows_what_is_kept),
         cmocka_unit_test(F43_a_vote_that_cannot_be_saved_is_final_and_never_sent),
         cmocka_unit_test(F43_no_memory_for_the_engine_ends_the_process),
+        cmocka_unit_test(F43_members_change_one_at_a_time),
+        cmocka_unit_test(F43_guard_9_who_does_not_know_of_its_vote_grants_it),
         cmocka_unit_test(F43_throughput_of_small_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
