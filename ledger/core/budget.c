@@ -4,6 +4,8 @@
  */
 #include "ledger/core/machine.h"
 
+#include <errno.h>
+
 static struct core_budget *budget_get(struct core_machine *m, const struct proto_uuid *org,
                                       uint32_t number)
 {
@@ -252,6 +254,35 @@ void core_budget_put(struct core_machine *m, struct core_call *x)
     x->r->body.created.number = b.number;
 }
 
+static void end_budget(struct core_machine *m, struct core_call *x, struct core_budget *b)
+{
+    index_remove(m, x, b);
+    b->deleted = 1;
+    core_touch(m, b);
+    x->org->live_budgets--;
+    x->org->rules_version++;
+    core_touch(m, x->org);
+}
+
+uint32_t core_budget_end_team(struct core_machine *m, struct core_call *x, uint32_t team)
+{
+    const struct core_budget of_team = {.scope = PROTO_SCOPE_team, .subject = team};
+    const struct core_rules *rules;
+    struct core_key k;
+    uint32_t n = 0;
+    rules_key(&k, &x->org_id, &of_team);
+    while (n < CORE_RULES_PER_SUBJECT && (rules = core_get(m, &k)) != NULL) {
+        struct core_budget *b = budget_get(m, &x->org_id, rules->budget[0]);
+        if (!b) {
+            core_fail(m, -EIO, "the index of budgets names one that is not there");
+            return n;
+        }
+        end_budget(m, x, b);
+        n++;
+    }
+    return n;
+}
+
 void core_budget_delete(struct core_machine *m, struct core_call *x)
 {
     struct core_budget *b = budget_get(m, &x->org_id, x->c->body.budget_delete.budget);
@@ -261,12 +292,7 @@ void core_budget_delete(struct core_machine *m, struct core_call *x)
         return;
     }
     print_budget(&x->before, b);
-    index_remove(m, x, b);
-    b->deleted = 1;
-    core_touch(m, b);
-    x->org->live_budgets--;
-    x->org->rules_version++;
-    core_touch(m, x->org);
+    end_budget(m, x, b);
     proto_text_put(&x->after, "deleted");
     core_refuse(x, PROTO_OK);
 }

@@ -126,6 +126,22 @@ void core_chargeback(struct core_machine *m, struct core_call *x)
     finish(x, amount);
 }
 
+/* Back to where it came from, as if the call had cost less: promo was used first, so what
+ * `available` paid comes back before it. Promo is never paid out, not by way of a refund either. */
+static void give_back(struct core_machine *m, struct core_call *x, const struct core_closed *hold)
+{
+    const struct proto_adjust *c = &x->c->body.adjust;
+    enum core_account from = c->from_fees ? CORE_FEES : CORE_USAGE;
+    int64_t paid = hold->cost - hold->written_off + hold->fee;
+    int64_t left =
+        paid - hold->paid_promo - hold->adjusted_usage - hold->adjusted_fees; /* of available's */
+    int64_t part = left < 0 ? 0 : c->amount < left ? c->amount : left;
+    core_transfer(m, &x->org_id, x->org, from, CORE_AVAILABLE, part, CORE_TRANSFER_ADJUST,
+                  &c->hold);
+    core_transfer(m, &x->org_id, x->org, from, CORE_PROMO, c->amount - part, CORE_TRANSFER_ADJUST,
+                  &c->hold);
+}
+
 void core_adjust(struct core_machine *m, struct core_call *x)
 {
     const struct proto_adjust *c = &x->c->body.adjust;
@@ -146,8 +162,7 @@ void core_adjust(struct core_machine *m, struct core_call *x)
         return;
     }
     note(x, &x->before);
-    core_transfer(m, &x->org_id, x->org, c->from_fees ? CORE_FEES : CORE_USAGE, CORE_AVAILABLE,
-                  c->amount, CORE_TRANSFER_ADJUST, &c->hold);
+    give_back(m, x, hold);
     *(c->from_fees ? &hold->adjusted_fees : &hold->adjusted_usage) += c->amount;
     core_touch(m, hold);
     finish(x, c->amount);

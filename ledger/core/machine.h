@@ -243,6 +243,8 @@ void core_adjust(struct core_machine *m, struct core_call *x);
 void core_chargeback(struct core_machine *m, struct core_call *x);
 void core_budget_put(struct core_machine *m, struct core_call *x);
 void core_budget_delete(struct core_machine *m, struct core_call *x);
+/* Ends the budgets of a team that is deleted; says how many there were. */
+uint32_t core_budget_end_team(struct core_machine *m, struct core_call *x, uint32_t team);
 void core_price_import(struct core_machine *m, struct core_call *x);
 void core_reserve(struct core_machine *m, struct core_call *x);
 void core_settle(struct core_machine *m, struct core_call *x);

@@ -102,7 +102,7 @@ struct core_group {
     struct core_half pending_of; /* who imports the pending rows: principal and source */
     uint16_t number, machine;
     uint16_t initialised;
-    uint16_t level; /* feature level; 0: the first */
+    uint16_t level;                     /* feature level; 0: the first */
     uint32_t price_version, price_rows; /* active */
     uint32_t pending_rows;              /* of version price_version + 1 */
     uint32_t orgs;
@@ -225,6 +225,7 @@ struct core_closed {
     int64_t amount; /* of the reserve's answer */
     int64_t cost, fee, released, written_off;
     int64_t adjusted_usage, adjusted_fees;
+    int64_t paid_promo; /* of what was paid: it came from promo, so that is where it goes back to */
     uint64_t settle_index; /* of the settlement; 0: there was none */
     uint32_t settle_ordinal;
     uint32_t ordinal, team, key, price_version;
@@ -284,7 +285,7 @@ _Static_assert(sizeof(struct core_rules) == 36, "rules record");
 _Static_assert(sizeof(struct core_counter) == 40, "counter record");
 _Static_assert(sizeof(struct core_counter_ref) == 32, "a hold's counter");
 _Static_assert(sizeof(struct core_hold) == 104, "hold record");
-_Static_assert(sizeof(struct core_closed) == 152, "closed record");
+_Static_assert(sizeof(struct core_closed) == 160, "closed record");
 _Static_assert(sizeof(struct core_done) == 40, "command record");
 _Static_assert(sizeof(struct core_idempotency) == 24, "idempotency record");
 _Static_assert(sizeof(struct core_price) == 144, "price record");

@@ -13,6 +13,7 @@
 struct charge {
     int64_t cost, fee;
     int64_t paid_cost, paid_fee;
+    int64_t paid_promo; /* part of these two */
     int64_t released;
     uint8_t flags;
 };
@@ -79,21 +80,22 @@ static int64_t least(int64_t a, int64_t b)
 }
 
 /* As much of `amount` as there is, promo first. */
-static int64_t collect(struct core_machine *m, struct core_call *x, enum core_account to,
-                       int64_t amount, enum core_transfer_kind kind)
+static int64_t collect(struct core_machine *m, struct core_call *x, struct charge *ch,
+                       enum core_account to, int64_t amount, enum core_transfer_kind kind)
 {
     const struct proto_uuid *ref = &x->c->body.settle.hold;
     int64_t promo = least(amount, x->org->account[CORE_PROMO]);
     core_transfer(m, &x->org_id, x->org, CORE_PROMO, to, promo, kind, ref);
     int64_t rest = least(amount - promo, x->org->account[CORE_AVAILABLE]);
     core_transfer(m, &x->org_id, x->org, CORE_AVAILABLE, to, rest, kind, ref);
+    ch->paid_promo += promo;
     return promo + rest;
 }
 
 static void pay_rest_of_cost(struct core_machine *m, struct core_call *x, struct charge *ch)
 {
     int64_t missing = ch->cost - ch->paid_cost;
-    int64_t got = collect(m, x, CORE_USAGE, missing, CORE_TRANSFER_COST);
+    int64_t got = collect(m, x, ch, CORE_USAGE, missing, CORE_TRANSFER_COST);
     ch->paid_cost += got;
     core_transfer(m, &x->org_id, x->org, CORE_WRITEOFF, CORE_USAGE, missing - got,
                   CORE_TRANSFER_WRITEOFF, &x->c->body.settle.hold);
@@ -112,6 +114,7 @@ static void pay_from_hold(struct core_machine *m, struct core_call *x, struct co
                   ref);
     core_transfer(m, &x->org_id, x->org, CORE_HELD, CORE_FEES, ch->paid_fee, CORE_TRANSFER_FEE,
                   ref);
+    ch->paid_promo = least(h->from_promo, ch->paid_cost + ch->paid_fee);
     ch->released = core_hold_return(m, &x->org_id, x->org, h, ref, ch->paid_cost + ch->paid_fee);
     pay_rest_of_cost(m, x, ch);
 }
@@ -121,7 +124,7 @@ static void pay_late(struct core_machine *m, struct core_call *x, struct charge 
 {
     ch->flags |= PROTO_FLAG_LATE;
     pay_rest_of_cost(m, x, ch);
-    ch->paid_fee = collect(m, x, CORE_FEES, ch->fee, CORE_TRANSFER_FEE);
+    ch->paid_fee = collect(m, x, ch, CORE_FEES, ch->fee, CORE_TRANSFER_FEE);
 }
 
 static void charge_hold(struct core_machine *m, struct core_call *x, struct core_hold *h,
@@ -151,6 +154,7 @@ static void charge_hold(struct core_machine *m, struct core_call *x, struct core
     c->fee = ch->paid_fee;
     c->released = ch->released;
     c->written_off = ch->cost - ch->paid_cost;
+    c->paid_promo = ch->paid_promo;
     c->flags = ch->flags;
     core_result_settled(x, x->org, c);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Teams: numbers, names, and how many live keys they have.
+ * Teams: numbers, names, and how many live keys they have. A team's budgets end with it: they
+ * bound nothing any more, and would stand in the way of a smaller limit of the org for ever.
  */
 #include "ledger/core/machine.h"
 
@@ -55,5 +56,9 @@ void core_team_delete(struct core_machine *m, struct core_call *x)
     proto_text_uint(&x->before, number);
     proto_text_put(&x->before, " name=");
     proto_text_json(&x->before, core_str(t->name, t->name_n));
+    uint32_t ended = core_budget_end_team(m, x, number);
+    proto_text_put(&x->after, ended > 0 ? "deleted, budgets=" : "deleted");
+    if (ended > 0)
+        proto_text_uint(&x->after, ended);
     core_refuse(x, PROTO_OK);
 }

@@ -92,7 +92,10 @@ static void adjust(struct shadow *s, unsigned org, const struct proto_adjust *v,
         shadow_code(r, PROTO_AMOUNT_OVERFLOW);
         return;
     }
-    shadow_move(o, v->from_fees ? CORE_FEES : CORE_USAGE, CORE_AVAILABLE, v->amount);
+    int64_t cash = shadow_least(v->amount, h->paid_available);
+    shadow_move(o, v->from_fees ? CORE_FEES : CORE_USAGE, CORE_AVAILABLE, cash);
+    shadow_move(o, v->from_fees ? CORE_FEES : CORE_USAGE, CORE_PROMO, v->amount - cash);
+    h->paid_available -= cash;
     *(v->from_fees ? &h->adjusted_fees : &h->adjusted_usage) += v->amount;
     shadow_balances(o, r);
 }

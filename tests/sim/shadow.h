@@ -77,6 +77,7 @@ struct shadow_hold {
     int64_t created_us, deadline_us, keep_us;
     int64_t promo, available, extended;
     int64_t cost, fee, released, written_off, adjusted_usage, adjusted_fees;
+    int64_t paid_available; /* and not given back yet */
     uint32_t lines;
     struct shadow_counter *line[SHADOW_LINES];
 };

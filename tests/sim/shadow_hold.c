@@ -421,12 +421,13 @@ static bool what_is_owed(const struct shadow *s, const struct shadow_hold *h,
            o->account[CORE_WRITEOFF] - *cost >= INT64_MIN;
 }
 
-static int64_t collect(struct shadow_org *o, int to, int64_t amount)
+static int64_t collect(struct shadow_org *o, struct shadow_hold *h, int to, int64_t amount)
 {
     int64_t promo = shadow_least(amount, o->account[CORE_PROMO]);
     int64_t rest = shadow_least(amount - promo, o->account[CORE_AVAILABLE]);
     shadow_move(o, CORE_PROMO, to, promo);
     shadow_move(o, CORE_AVAILABLE, to, rest);
+    h->paid_available += rest;
     return promo + rest;
 }
 
@@ -442,19 +443,21 @@ static void charge(struct shadow *s, struct shadow_hold *h, int64_t cost, int64_
         paid_fee = shadow_least(fee, amount - paid);
         shadow_move(o, CORE_HELD, CORE_USAGE, paid);
         shadow_move(o, CORE_HELD, CORE_FEES, paid_fee);
+        if (paid + paid_fee > h->promo)
+            h->paid_available = paid + paid_fee - h->promo;
         h->released = give_back(o, h, paid + paid_fee);
         count(h, -amount, 0, 0);
         uncount_open(s, h);
-        paid += collect(o, CORE_USAGE, cost - paid);
+        paid += collect(o, h, CORE_USAGE, cost - paid);
     } else {
         flags |= PROTO_FLAG_LATE;
-        paid = collect(o, CORE_USAGE, cost);
+        paid = collect(o, h, CORE_USAGE, cost);
         paid_fee = -1;
         s->unconfirmed -= shadow_least(amount, s->unconfirmed);
     }
     shadow_move(o, CORE_WRITEOFF, CORE_USAGE, cost - paid);
     if (paid_fee < 0)
-        paid_fee = collect(o, CORE_FEES, fee);
+        paid_fee = collect(o, h, CORE_FEES, fee);
     int64_t spent = cost + paid_fee;
     count(h, 0, spent, spent > amount ? spent - amount : 0);
     s->settled++;

@@ -189,6 +189,31 @@ static void F14_a_child_never_exceeds_its_parent_unless_overridden(void **state)
     assert_int_equal(apply(g, &c), PROTO_OK);
 }
 
+/* Nothing can fall under them any more; alive, they would forbid a smaller limit of the org. */
+static void F38_a_teams_budgets_end_with_it(void **state)
+{
+    struct rig *g = *state;
+    uint32_t team = team_create(g, "lab");
+    uint32_t one = budget(g, PROTO_SCOPE_team, team, "", PROTO_WINDOW_monthly, USD(20), HARD);
+    budget(g, PROTO_SCOPE_team, team, "", PROTO_WINDOW_daily, USD(2), HARD);
+    uint32_t other = budget(g, PROTO_SCOPE_team, 1, "", PROTO_WINDOW_daily, USD(1), HARD);
+    struct proto_command c =
+        budget_command(g, PROTO_SCOPE_org, 0, "", PROTO_WINDOW_monthly, USD(10), HARD);
+    assert_int_equal(apply(g, &c), PROTO_LIMIT_EXCEEDS_PARENT);
+    assert_int_equal(g->r.body.parent.budget, one);
+    struct proto_command d = command(g, PROTO_CMD_team_delete);
+    d.body.team_delete.team = team;
+    assert_int_equal(apply(g, &d), PROTO_OK);
+    c.head.id = uuid_at(g, g->clock_us);
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    struct proto_command e = command(g, PROTO_CMD_budget_delete);
+    e.body.budget_delete.budget = one;
+    assert_int_equal(apply(g, &e), PROTO_BUDGET_UNKNOWN);
+    e.head.id = uuid_at(g, g->clock_us);
+    e.body.budget_delete.budget = other;
+    assert_int_equal(apply(g, &e), PROTO_OK);
+}
+
 static void F12_a_lowered_limit_refuses_until_it_fits(void **state)
 {
     struct rig *g = *state;
@@ -353,6 +378,7 @@ int main(void)
         RIG_TEST(F16_modes),
         RIG_TEST(F16_auto_downgrade_takes_the_next_candidate),
         RIG_TEST(F14_a_child_never_exceeds_its_parent_unless_overridden),
+        RIG_TEST(F38_a_teams_budgets_end_with_it),
         RIG_TEST(F12_a_lowered_limit_refuses_until_it_fits),
         RIG_TEST(F12_another_window_is_another_generation),
         RIG_TEST(F12_overrun_is_counted_beyond_the_limit),

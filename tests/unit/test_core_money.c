@@ -385,6 +385,42 @@ static void F11_adjust_gives_back_at_most_the_charge(void **state)
     assert_int_equal(ACCOUNT(g, CORE_USAGE), 0);
 }
 
+/* Promo is never paid out, not by way of adjust and refund either. */
+static void F11_adjust_gives_back_to_the_account_that_paid(void **state)
+{
+    struct rig *g = *state;
+    pay(g, PROTO_CMD_deposit, USD(5), "");
+    pay(g, PROTO_CMD_grant, USD(3), "");
+    struct proto_uuid hold = reserve(g, 100, USD(4), PROTO_OK);
+    settle(g, hold, USD(4)); /* 3 of promo, 1 of available */
+    struct proto_command c = command(g, PROTO_CMD_adjust);
+    c.body.adjust = (struct proto_adjust){hold, USD(2), false, S("bad answer")};
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(ACCOUNT(g, CORE_AVAILABLE), USD(5));
+    assert_int_equal(ACCOUNT(g, CORE_PROMO), USD(1));
+    c.head.id = uuid_at(g, g->clock_us);
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(ACCOUNT(g, CORE_AVAILABLE), USD(5));
+    assert_int_equal(ACCOUNT(g, CORE_PROMO), USD(3));
+    assert_int_equal(ACCOUNT(g, CORE_USAGE), 0);
+}
+
+/* What a hold did not cover is collected, promo first: it is remembered, too. */
+static void F11_adjust_of_an_overrun_knows_what_was_collected(void **state)
+{
+    struct rig *g = *state;
+    pay(g, PROTO_CMD_deposit, USD(2), "");
+    struct proto_uuid hold = reserve(g, 100, USD(1), PROTO_OK);
+    pay(g, PROTO_CMD_grant, USD(1), "");
+    settle(g, hold, USD(3)); /* 1 held, 1 of promo, 1 of available */
+    assert_int_equal(ACCOUNT(g, CORE_AVAILABLE) + ACCOUNT(g, CORE_PROMO), 0);
+    struct proto_command c = command(g, PROTO_CMD_adjust);
+    c.body.adjust = (struct proto_adjust){hold, USD(3), false, S("bad answer")};
+    assert_int_equal(apply(g, &c), PROTO_OK);
+    assert_int_equal(ACCOUNT(g, CORE_AVAILABLE), USD(2));
+    assert_int_equal(ACCOUNT(g, CORE_PROMO), USD(1));
+}
+
 static void F2_amounts_never_wrap(void **state)
 {
     struct rig *g = *state;
@@ -477,6 +513,8 @@ int main(void)
         RIG_TEST(F11_refund_is_limited_to_what_is_available),
         RIG_TEST(F11_chargeback_writes_off_what_is_gone),
         RIG_TEST(F11_adjust_gives_back_at_most_the_charge),
+        RIG_TEST(F11_adjust_gives_back_to_the_account_that_paid),
+        RIG_TEST(F11_adjust_of_an_overrun_knows_what_was_collected),
         RIG_TEST(F2_amounts_never_wrap),
         RIG_TEST(F1_a_wrong_token_moves_nothing),
         RIG_TEST(F53_extend_moves_amount_and_deadline),
