@@ -50,7 +50,12 @@ expect 2 'dollars are written' deposit --org x --amount 12,50
 expect 2 'not a UUID' adjust --org x --hold 3 --amount 1
 expect 2 'one of org, team' budget put --org x --scope galaxy --limit 1
 expect 2 'a new budget needs' budget put --org x --scope org
-expect 2 'percents' budget put --org x --scope org --limit 1 --alerts 50,none
+expect 2 'not built yet' budget put --org x --scope org --limit 1 --mode throttle
+expect 2 'not built yet' budget put --org x --scope org --limit 1 --mode auto_downgrade
+expect 2 'unknown option: --alerts' budget put --org x --scope org --limit 1 --alerts 50
+expect 2 'unknown option: --soft' budget put --org x --scope org --limit 1 --soft 1
+expect 2 '"code": "usage"' org list --frobnicate --json
+expect 2 '"code": "usage"' frobnicate --json
 expect 2 'No such file' org list --config "$place/none.conf"
 expect 2 '"error"' org list --config "$place/none.conf" --json
 expect 2 'No such file' price import "$place/none.json" --dry-run
@@ -75,6 +80,8 @@ if "$ctl" init --out "$place/c" --ports auto --json | grep -q 'op-hf-'; then fai
 if grep -rq --exclude operator.token -e "$token" "$dir"; then fail 'the token stands in another file'; fi
 
 expect 3 '"quorum": false' status --config "$dir" --timeout 1 --json
+expect 3 '"drift": null' status --config "$dir" --timeout 1 --json
+expect 3 'no leader, 0 of 3 nodes reachable' org list --config "$dir" --timeout 1
 expect 0 '"cluster"' init --out "$place/five" --nodes 5 --ports auto --json
 asked=$SECONDS
 expect 3 'connection refused' status --config "$place/five" --timeout 1 --json

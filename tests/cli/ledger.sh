@@ -63,6 +63,7 @@ refuses NOT_FOUND adjust --hold "$org" --amount 1
 id=$(sed -n 's/.*"uuid": "\(.*\)".*/\1/p' "$place/id")
 does '"duplicate": false' deposit --amount 1 --id "$id"
 does '"duplicate": true' deposit --amount 1 --id "$id"
+[[ $said == *'"balance": '* ]] || fail "a repetition does not tell the balance: $said"
 refuses COMMAND_ID_REUSED deposit --amount 2 --id "$id"
 does '"available": "81.250000001"' org show
 
@@ -82,16 +83,19 @@ refuses TEAM_NOT_EMPTY team delete --team core
 does '"revoked": true' key revoke --key 1 --reason 'left the company'
 does '"team": 1' team delete --team core
 
-does '"budget": 1' budget put --scope org --limit 50 --alerts 50,80,100
+does '"budget": 1' budget put --scope org --limit 50
 does '"team": 2' team create --name lab
 refuses LIMIT_EXCEEDS_PARENT budget put --scope team --subject lab --limit 60
 [[ $said == *'"limit": 50000000000'* ]] || fail "the parent's limit is not told: $said"
 does '"override": true' budget put --scope team --subject lab --limit 60 --override
+refuses LIMIT_EXCEEDS_PARENT budget put --budget 1 --limit 45
+[[ $said == *'of a budget under it: budget 2 allows 60.00'* ]] || fail "a child is called a parent: $said"
 does '"budget": 3' budget put --scope customer --subject '*' --window daily --limit 0.50 --label 'each customer'
 does '"budget": 1' budget put --budget 1 --limit 70
 does '"limit": "70.00"' budget list
 refuses BUDGET_UNKNOWN budget put --budget 99 --limit 1
 does '"budget": 3' budget delete --budget 3
+does '"deleted": true' budget list
 
 printf '{"m": {"litellm_provider": "x", "input_cost_per_token": 1.5e-07, "output_cost_per_token": 1e-06}}' >"$place/p.json"
 does '"version": 1' price import "$place/p.json"

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---- put ---- */
 static bool scope_has_number(unsigned scope)
@@ -35,23 +34,15 @@ static int word(struct ctl *c, const struct ctl_args *a, const char *name,
     return ctl_fail(c, CTL_USAGE, "usage", "--%s: one of %s; not '%s'", name, list, text);
 }
 
-/* "50,80,100" into bytes. */
-static int alerts_read(struct ctl *c, const char *text, uint8_t out[PROTO_ALERTS_MAX],
-                       struct proto_str *alerts)
+/* The ledger's list has more modes than are built: what would only be pretended is refused. */
+static int mode(struct ctl *c, const struct ctl_args *a, uint8_t *out)
 {
-    uint32_t n = 0;
-    while (text && *text) {
-        char *end;
-        long v = strtol(text, &end, 10);
-        if (end == text || v < 1 || v > 200 || (*end && *end != ',') || n == PROTO_ALERTS_MAX)
-            return ctl_fail(c, CTL_USAGE, "usage",
-                            "--alerts: at most %d percents from 1 to 200, as in 50,80,100",
-                            PROTO_ALERTS_MAX);
-        out[n++] = (uint8_t)v;
-        text = *end ? end + 1 : end;
-    }
-    if (n > 0)
-        *alerts = (struct proto_str){(const char *)out, n};
+    const char *text = ctl_arg(a, "mode");
+    unsigned v = text ? proto_mode_parse(proto_str_of(text)) : *out;
+    if (text && v != PROTO_MODE_hard_block && v != PROTO_MODE_alert_only)
+        return ctl_fail(c, CTL_USAGE, "usage", "--mode: one of hard_block, alert_only; %s'%s'",
+                        v ? "not built yet: " : "not ", text);
+    *out = (uint8_t)v;
     return CTL_OK;
 }
 
@@ -98,11 +89,9 @@ static int values(struct ctl *c, const struct ctl_args *a, struct proto_budget_p
         rv = word(c, a, "window", proto_window_parse, proto_window_name, PROTO_WINDOW_LAST,
                   &b->window);
     if (rv == CTL_OK)
-        rv = word(c, a, "mode", proto_mode_parse, proto_mode_name, PROTO_MODE_LAST, &b->mode);
+        rv = mode(c, a, &b->mode);
     if (rv == CTL_OK)
         rv = ctl_money(c, a, "limit", &b->limit);
-    if (rv == CTL_OK)
-        rv = ctl_money(c, a, "soft", &b->soft_limit);
     if (rv == CTL_OK)
         rv = ctl_string(c, a, "label", PROTO_NAME_MAX, &b->label);
     if (rv == CTL_OK)
@@ -143,7 +132,6 @@ static int budget_put(struct ctl *c, const struct ctl_args *a)
     struct proto_budget_put *b = &cmd.body.budget_put;
     struct existing e = {.put = b};
     struct ctl_reply reply;
-    uint8_t alerts[PROTO_ALERTS_MAX];
     int64_t number = 0;
     *b = (struct proto_budget_put){
         .window = PROTO_WINDOW_monthly, .mode = PROTO_MODE_hard_block, .status = 402};
@@ -155,10 +143,7 @@ static int budget_put(struct ctl *c, const struct ctl_args *a)
     if (rv == CTL_OK)
         rv = values(c, a, &draft);
     if (rv == CTL_OK)
-        rv = alerts_read(c, ctl_arg(a, "alerts"), alerts, &b->alerts);
-    if (rv == CTL_OK)
         rv = ctl_org(c, a, &cmd.head.org);
-    struct proto_str given_alerts = b->alerts;
     if (rv == CTL_OK && number > 0) {
         rv = ctl_query(c, PROTO_QUERY_budgets, &cmd.head.org, 0, false, existing_row, &e);
         if (rv == CTL_OK && !e.found)
@@ -168,7 +153,6 @@ static int budget_put(struct ctl *c, const struct ctl_args *a)
         rv = values(c, a, b);
     if (rv == CTL_OK)
         rv = subject(c, a, &cmd.head.org, b);
-    b->alerts = given_alerts;
     if (rv == CTL_OK)
         rv = ctl_command(c, &cmd, &reply);
     if (rv != CTL_OK)
@@ -243,15 +227,13 @@ static int budget_delete(struct ctl *c, const struct ctl_args *a)
 
 static const struct ctl_option put_options[] = {
     {"org", "NAME|UUID", false, "the organisation (default: $HOLDFAST_ORG)"},
-    {"budget", "NUMBER", false, "change this one; what is not given stays, but for alerts"},
+    {"budget", "NUMBER", false, "change this one; what is not given stays"},
     {"scope", "SCOPE", false, "org, team, key, model, customer, user, agent or env"},
     {"subject", "WHICH", false, "the team, the key, or the name; of names, * is one counter each"},
     {"window", "WINDOW", false, "absolute, hourly, daily, weekly or monthly (default)"},
     {"limit", "DOLLARS", false, "what may be spent in a window"},
-    {"soft", "DOLLARS", false, "the soft limit (default: none)"},
-    {"mode", "MODE", false, "hard_block (default), auto_downgrade, throttle, alert_only"},
+    {"mode", "MODE", false, "hard_block (default); alert_only counts and refuses nothing"},
     {"status", "402|429", false, "HTTP status of a refusal (default 402)"},
-    {"alerts", "A,B", false, "percents of the limit, as in 50,80,100"},
     {"label", "TEXT", false, "stands in refusals"},
     {"override", NULL, false, "accept a limit above its parent's; audited"},
     {0}};
@@ -264,7 +246,7 @@ static const struct ctl_option delete_options[] = {
     {0}};
 static const char *const columns[] = {"budget", "scope", "subject", "selector", "window",
                                       "limit",  "spent", "held",    "left",     "reset",
-                                      "mode",   "label", NULL};
+                                      "mode",   "label", "deleted", NULL};
 
 static const struct ctl_action actions[] = {
     {"put", "Makes a budget, or changes one.", NULL, put_options, NULL, NULL, budget_put, NULL},

@@ -3,6 +3,17 @@
  */
 #include "tools/ctl/ctl.h"
 
+static bool balances_now(struct ctl *c, const struct proto_uuid *org, struct proto_balances *out)
+{
+    struct proto_org_row o;
+    char name[PROTO_NAME_MAX];
+    if (ctl_org_row(c, org, &o, name) != CTL_OK)
+        return false;
+    *out = (struct proto_balances){o.available, o.promo,   o.held,    o.usage,
+                                   o.fees,      o.funding, o.writeoff};
+    return true;
+}
+
 static int money_done(struct ctl *c, struct proto_command *cmd, int64_t amount)
 {
     struct ctl_reply reply;
@@ -11,8 +22,14 @@ static int money_done(struct ctl *c, struct proto_command *cmd, int64_t amount)
         return rv;
     out_uuid(c, c->out, "org", &cmd->head.org);
     out_money(c, c->out, "amount", amount);
-    if (reply.result.shape == PROTO_SHAPE_balances) {
-        const struct proto_balances *b = &reply.result.body.balances;
+    struct proto_balances now, *b = &now;
+    bool known = reply.result.shape == PROTO_SHAPE_balances;
+    if (known)
+        now = reply.result.body.balances;
+    else if (reply.result.flags &
+             PROTO_FLAG_DUPLICATE) /* the first answer is gone; this is today's */
+        known = balances_now(c, &cmd->head.org, &now);
+    if (known) {
         out_money(c, c->out, "balance", b->available + b->promo + b->held);
         out_money(c, c->out, "available", b->available);
         out_money(c, c->out, "promo", b->promo);

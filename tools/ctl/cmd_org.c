@@ -48,40 +48,16 @@ static int org_list(struct ctl *c, const struct ctl_args *a)
     return rv ? rv : ctl_query(c, PROTO_QUERY_orgs, NULL, 0, false, list_row, out_list(c, "orgs"));
 }
 
-/* The row of one org, its name copied out of the answer. */
 struct one_org {
     struct proto_uuid want;
-    bool found;
     struct proto_org_row row;
     char name[PROTO_NAME_MAX];
 };
 
-static int one_row(struct ctl *c, struct proto_str row, void *ctx)
-{
-    struct one_org *one = ctx;
-    struct proto_org_row o;
-    struct proto_reader r = proto_reader_over(row.p, row.n);
-    (void)c;
-    if (!proto_org_row_get(&r, &o))
-        return -EBADMSG;
-    if (!proto_uuid_eq(&o.org, &one->want))
-        return 0;
-    memcpy(one->name, o.name.p, o.name.n);
-    one->row = o;
-    one->row.name.p = one->name;
-    one->found = true;
-    return 1;
-}
-
 static int find_org(struct ctl *c, const struct ctl_args *a, struct one_org *one)
 {
-    *one = (struct one_org){.found = false};
     int rv = ctl_org(c, a, &one->want);
-    if (rv == CTL_OK)
-        rv = ctl_query(c, PROTO_QUERY_orgs, NULL, 0, false, one_row, one);
-    if (rv == CTL_OK && !one->found)
-        rv = ctl_fail(c, CTL_REFUSED, "ORG_UNKNOWN", "no such organisation");
-    return rv;
+    return rv ? rv : ctl_org_row(c, &one->want, &one->row, one->name);
 }
 
 static int org_show(struct ctl *c, const struct ctl_args *a)
@@ -129,6 +105,7 @@ static int org_create(struct ctl *c, const struct ctl_args *a)
         return rv;
     out_str(c, c->out, "name", cmd.body.org_create.name);
     out_receipt(c, &reply);
+    ctl_notice_same_name(c, NULL, false, cmd.body.org_create.name);
     return CTL_OK;
 }
 

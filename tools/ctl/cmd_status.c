@@ -73,7 +73,7 @@ static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struc
     const struct cluster_conf *cluster = &c->ledger.cluster;
     unsigned n = cluster->n_nodes;
     int64_t drift = 0;
-    bool agree;
+    bool agree, known = false;
     out_uuid(c, c->out, "cluster", &cluster->uuid);
     out_bool(c, c->out, "quorum", leader != NULL);
     if (leader) {
@@ -83,11 +83,21 @@ static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struc
     } else {
         out_null(c, c->out, "leader");
     }
-    out_bool(c, c->out, "refusing", leader && leader->refusing);
-    for (unsigned i = 0; i < n; i++)
+    if (leader)
+        out_bool(c, c->out, "refusing", leader->refusing);
+    else
+        out_null(c, c->out, "refusing");
+    for (unsigned i = 0; i < n; i++) {
+        known = known || nodes[i].reachable;
         if (nodes[i].reachable && llabs(nodes[i].s.drift) > llabs(drift))
             drift = nodes[i].s.drift;
-    out_money(c, c->out, "drift", drift);
+    }
+    if (known) {
+        out_money(c, c->out, "drift", drift);
+    } else { /* 0.00 would be a claim */
+        out_null(c, c->out, "drift");
+        out_null(c, c->out, "drift_nanos");
+    }
     if (chains_compared(nodes, n, &agree))
         out_bool(c, c->out, "chains_agree", agree);
     else

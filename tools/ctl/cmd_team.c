@@ -21,6 +21,7 @@ static int team_create(struct ctl *c, const struct ctl_args *a)
     if (reply.result.shape == PROTO_SHAPE_created)
         out_uint(c, c->out, "team", reply.result.body.created.number);
     out_receipt(c, &reply);
+    ctl_notice_same_name(c, &cmd.head.org, true, cmd.body.team_create.name);
     return CTL_OK;
 }
 
@@ -76,12 +77,13 @@ static const struct ctl_option delete_options[] = {
     {0}};
 static const char *const columns[] = {"team", "name", "keys", "deleted", "created", NULL};
 
-static const struct ctl_action actions[] = {{"create", "Makes a team and prints its number.", NULL,
-                                             create_options, NULL, NULL, team_create, NULL},
-                                            {"list", "Lists the teams of an organisation.", NULL,
-                                             list_options, "teams", columns, team_list, NULL},
-                                            {"delete", "Deletes a team that has no keys any more.",
-                                             NULL, delete_options, NULL, NULL, team_delete, NULL},
-                                            {0}};
+static const struct ctl_action actions[] = {
+    {"create", "Makes a team and prints its number.", NULL, create_options, NULL, NULL, team_create,
+     NULL},
+    {"list", "Lists the teams of an organisation.", NULL, list_options, "teams", columns, team_list,
+     NULL},
+    {"delete", "Deletes a team that has no keys any more, and its budgets.", NULL, delete_options,
+     NULL, NULL, team_delete, NULL},
+    {0}};
 const struct ctl_noun ctl_noun_team = {"team", "teams of an organisation: create, list, delete",
                                        actions};

@@ -2,7 +2,7 @@
  * The connection of holdfastctl: configuration, credential, one command or query at a time, waited
  * for. What the link client hands out during a callback is copied or consumed there.
  */
-#include "tools/ctl/ctl.h"
+#include "tools/ctl/nodes.h"
 
 #include "proto/key.h"
 
@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TOKEN_FILE_MAX = 512, PATH_TEXT_MAX = 4096, WAIT_SLACK_MS = 2000 };
+enum { TOKEN_FILE_MAX = 512, PATH_TEXT_MAX = 4096, WAIT_SLACK_MS = 2000, ASK_NODES_MS = 1000 };
 
 /* ---- configuration ---- */
 static int read_token(struct ctl *c, const char *path)
@@ -186,6 +186,19 @@ static void on_answer(void *arg, const struct link_answer *a)
     }
 }
 
+/* Why nobody decides, as far as the nodes say; "" where there is a leader. */
+static void no_leader(struct ctl *c, char out[80])
+{
+    struct ctl_node nodes[LINK_NODES_MAX];
+    unsigned n = c->ledger.cluster.n_nodes, reachable = 0;
+    out[0] = '\0';
+    if (!c->link || ctl_nodes_ask(c, nodes, ASK_NODES_MS) != CTL_OK || ctl_nodes_leader(nodes, n))
+        return;
+    for (unsigned i = 0; i < n; i++)
+        reachable += nodes[i].reachable;
+    snprintf(out, 80, ": no leader, %u of %u nodes reachable", reachable, n);
+}
+
 /* Waits, and turns every outcome but an answer into an error. */
 static int finish(struct ctl *c, int submitted, struct waiting *w, bool command)
 {
@@ -197,6 +210,9 @@ static int finish(struct ctl *c, int submitted, struct waiting *w, bool command)
         c->link = NULL;
     }
     const char *sep = w->detail[0] ? ": " : "";
+    char leaderless[80] = "";
+    if (w->outcome == LINK_UNKNOWN || w->outcome == LINK_UNAVAILABLE)
+        no_leader(c, leaderless);
     switch (w->outcome) {
     case LINK_ANSWERED:
         if (w->bad_row)
@@ -208,15 +224,16 @@ static int finish(struct ctl *c, int submitted, struct waiting *w, bool command)
                         w->detail);
     case LINK_UNKNOWN:
         if (command)
-            return ctl_fail(c, CTL_UNAVAILABLE, "outcome_unknown",
-                            "the ledger did not answer in time; the command may have been done%s%s",
-                            sep, w->detail);
+            return ctl_fail(
+                c, CTL_UNAVAILABLE, "outcome_unknown",
+                "the ledger did not answer in time; the command may have been done%s%s%s",
+                leaderless, sep, w->detail);
         break;
     case LINK_UNAVAILABLE:
         break;
     }
-    return ctl_fail(c, CTL_UNAVAILABLE, "unavailable", "the ledger is not available%s%s", sep,
-                    w->detail);
+    return ctl_fail(c, CTL_UNAVAILABLE, "unavailable", "the ledger is not available%s%s%s",
+                    leaderless, sep, w->detail);
 }
 
 static int refusal(struct ctl *c, unsigned code)
@@ -226,7 +243,7 @@ static int refusal(struct ctl *c, unsigned code)
 }
 
 /* With what the result says about the cause. */
-static int refused(struct ctl *c, const struct proto_result *r)
+static int refused(struct ctl *c, const struct proto_command *command, const struct proto_result *r)
 {
     char limit[PROTO_MONEY_TEXT_MAX];
     c->detail = proto_text_over(c->detail_text, sizeof c->detail_text);
@@ -238,6 +255,12 @@ static int refused(struct ctl *c, const struct proto_result *r)
     if (r->shape != PROTO_SHAPE_parent)
         return refusal(c, r->code);
     proto_money_print(r->body.parent.limit, limit);
+    if (command->head.kind == PROTO_CMD_budget_put &&
+        r->body.parent.limit > command->body.budget_put.limit)
+        return ctl_fail(c, CTL_REFUSED, proto_code_name(r->code),
+                        "the limit is below that of a budget under it: budget %u allows %s; "
+                        "--override sets it all the same (%s)",
+                        (unsigned)r->body.parent.budget, limit, proto_code_name(r->code));
     return ctl_fail(c, CTL_REFUSED, proto_code_name(r->code),
                     "%s: budget %u allows %s; --override sets it all the same (%s)",
                     proto_code_text(r->code), (unsigned)r->body.parent.budget, limit,
@@ -266,7 +289,7 @@ int ctl_command(struct ctl *c, struct proto_command *command, struct ctl_reply *
     if (reply->result.code == PROTO_OK)
         return CTL_OK;
     out_receipt(c, reply);
-    return refused(c, &reply->result);
+    return refused(c, command, &reply->result);
 }
 
 int ctl_query(struct ctl *c, unsigned kind, const struct proto_uuid *org, uint32_t after,

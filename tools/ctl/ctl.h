@@ -123,6 +123,13 @@ int ctl_org(struct ctl *c, const struct ctl_args *a,
 int ctl_team(struct ctl *c, const struct proto_uuid *org, const char *text, uint32_t *team);
 int ctl_key(struct ctl *c, const struct proto_uuid *org, const char *text, uint32_t *key);
 
+/* The row of one org as it stands now; its name is copied to `name`. REFUSED: there is none. */
+int ctl_org_row(struct ctl *c, const struct proto_uuid *org, struct proto_org_row *out,
+                char name[PROTO_NAME_MAX]);
+/* Puts a notice into the answer where more than one org (team NULL) or team has this name. */
+void ctl_notice_same_name(struct ctl *c, const struct proto_uuid *org, bool team,
+                          struct proto_str name);
+
 /* ---- output.c ---- keys are static text; values are copied. */
 void out_str(struct ctl *c, yyjson_mut_val *obj, const char *key, struct proto_str s);
 void out_text(struct ctl *c, yyjson_mut_val *obj, const char *key, const char *s);

@@ -10,7 +10,7 @@
 
 /* `certs` reads its own command line (cmd_certs.h); here for the list of commands only. */
 static const struct ctl_noun certs = {
-    "certs", "certificate authorities and certificates: init, issue", NULL};
+    "certs", "certificate authorities and certificates: init, issue, show", NULL};
 
 static const struct ctl_noun *const nouns[] = {
     &ctl_noun_init,   &certs,           &ctl_noun_status,     &ctl_noun_org,   &ctl_noun_team,
@@ -24,8 +24,34 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
+/* Somebody who says --json anywhere reads JSON, also if the rest cannot be understood. */
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+static bool json; /* of the command line; set once, by main */
+
+static int usage_json(const char *what, const char *word)
+{
+    struct ctl c = {.json = true, .doc = yyjson_mut_doc_new(NULL)};
+    static const struct ctl_action none;
+    c.out = yyjson_mut_obj(c.doc);
+    yyjson_mut_doc_set_root(c.doc, c.out);
+    int status =
+        ctl_fail(&c, CTL_USAGE, "usage", "%s%s%s", what, word ? ": " : "", word ? word : "");
+    status = ctl_print(&c, &none, status);
+    yyjson_mut_doc_free(c.doc);
+    return status;
+}
+
 static int usage(const char *what, const char *word, const char *where)
 {
+    if (json)
+        return usage_json(what, word);
     fprintf(stderr, "holdfastctl: %s%s%s\nTry 'holdfastctl%s%s --help'.\n", what, word ? ": " : "",
             word ? word : "", where ? " " : "", where ? where : "");
     return CTL_USAGE;
@@ -47,6 +73,7 @@ static int run(const struct ctl_noun *noun, const struct ctl_action *action, int
         return usage("out of memory", NULL, NULL);
     yyjson_mut_doc_set_root(c.doc, c.out);
     int status = ctl_args_read(&c, noun, action, argc, argv, &a, &help);
+    c.json = c.json || (status == CTL_USAGE && json);
     if (status == CTL_OK && help) {
         ctl_help_action(noun, action);
         status = help_done();
@@ -84,6 +111,7 @@ static int run_noun(const struct ctl_noun *noun, int argc, char **argv)
 int main(int argc, char **argv)
 {
     base_log_open("holdfastctl", BASE_LOG_ERROR);
+    json = wants_json(argc, argv);
     if (argc < 2)
         return usage("say what to do", NULL, NULL);
     if (is_help(argv[1])) {

@@ -73,6 +73,40 @@ int ctl_org(struct ctl *c, const struct ctl_args *a, struct proto_uuid *org)
     return CTL_OK;
 }
 
+struct one_org {
+    const struct proto_uuid *want;
+    struct proto_org_row *row;
+    char *name;
+    bool found;
+};
+
+static int one_row(struct ctl *c, struct proto_str row, void *ctx)
+{
+    struct one_org *one = ctx;
+    struct proto_reader r = proto_reader_over(row.p, row.n);
+    struct proto_org_row o;
+    (void)c;
+    if (!proto_org_row_get(&r, &o))
+        return -EBADMSG;
+    if (!proto_uuid_eq(&o.org, one->want))
+        return 0;
+    memcpy(one->name, o.name.p, o.name.n);
+    *one->row = o;
+    one->row->name.p = one->name;
+    one->found = true;
+    return 1;
+}
+
+int ctl_org_row(struct ctl *c, const struct proto_uuid *org, struct proto_org_row *out,
+                char name[PROTO_NAME_MAX])
+{
+    struct one_org one = {.want = org, .row = out, .name = name};
+    int rv = ctl_query(c, PROTO_QUERY_orgs, NULL, 0, false, one_row, &one);
+    if (rv == CTL_OK && !one.found)
+        rv = ctl_fail(c, CTL_REFUSED, "ORG_UNKNOWN", "no such organisation");
+    return rv;
+}
+
 /* A whole decimal number up to UINT32_MAX; false: not one. */
 static bool number_read(const char *text, uint32_t *out)
 {
@@ -133,6 +167,20 @@ int ctl_team(struct ctl *c, const struct proto_uuid *org, const char *text, uint
     else
         return ctl_fail(c, CTL_REFUSED, "TEAM_UNKNOWN", "no team is called '%s'", text);
     return CTL_OK;
+}
+
+void ctl_notice_same_name(struct ctl *c, const struct proto_uuid *org, bool team,
+                          struct proto_str name)
+{
+    char text[128];
+    struct lookup l = {.want = name};
+    int rv = ctl_query(c, team ? PROTO_QUERY_teams : PROTO_QUERY_orgs, org, 0, false,
+                       team ? team_row : org_row, &l);
+    if (rv != CTL_OK || l.hits < 2)
+        return;
+    snprintf(text, sizeof text, "%u %s have this name now: call them by %s", l.hits,
+             team ? "teams" : "organisations", team ? "number" : "UUID");
+    out_text(c, c->out, "notice", text);
 }
 
 static int key_row(struct ctl *c, struct proto_str row, void *ctx)
