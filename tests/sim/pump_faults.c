@@ -10,7 +10,7 @@
 enum {
     FAULTS_MS = 10000,
     QUIET_MS = 8000,       /* after the heal */
-    QUIET_SEED_MS = 24000, /* two requests for a copy, PUMP_SEED_EVERY_MS apart */
+    QUIET_SEED_MS = 37000, /* three times PUMP_SEED_EVERY_MS, and what is left over */
     PROMOTION_MS = 1500,   /* before the heal, of PROFILE_MEMBERS */
     SHOWDOWN_MS = 5000,    /* before the heal, of PROFILE_TERMS */
 };
