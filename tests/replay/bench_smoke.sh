@@ -53,7 +53,7 @@ node=$!
 pids+=($node)
 "$bin/holdfastctl" status --wait 20 --config "$dir/ledger/ctl.conf" >/dev/null || fail "$(tail -3 "$dir/node.log")"
 "$bin/holdfast-bench" ledger --config "$dir/ledger/ctl.conf" --orgs 2 --keys-per-org 3 --clients 8 \
-    --seconds 0.5 --warmup 0.1 --population smoke --record "$dir/record" --json >"$dir/out"
+    --seconds 2 --warmup 0.1 --population smoke --record "$dir/record" --json >"$dir/out"
 [ "$(field cycles <"$dir/out")" -gt 0 ] || fail "no cycles: $(cat "$dir/out")"
 status 2 "$bin/holdfast-bench" ledger --config "$dir/ledger/ctl.conf" --orgs 2 --keys-per-org 3 \
     --population smoke --seconds 0.2
