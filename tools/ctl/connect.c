@@ -288,7 +288,8 @@ int ctl_command(struct ctl *c, struct proto_command *command, struct ctl_reply *
     }
     if (reply->result.code == PROTO_OK)
         return CTL_OK;
-    out_receipt(c, reply);
+    if (reply->index > 0) /* else the node did not propose it: it stands nowhere */
+        out_receipt(c, reply);
     return refused(c, command, &reply->result);
 }
 
