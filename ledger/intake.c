@@ -89,9 +89,12 @@ static void take_from(struct intake *in, struct lanes *l, size_t *bytes, int64_t
 {
     struct intake_flight *f = &in->filling;
     struct serve_command *c;
+    unsigned heavy = 0;
     while (f->n < PROTO_BATCH_COMMANDS && (c = lanes_peek(l)) != NULL) {
         if (f->n > 0 && *bytes + c->n > PROTO_BATCH_BYTES)
             return;
+        if (c->heavy && heavy++ == INTAKE_HEAVY_MAX)
+            return; /* what is behind it does not wait long: the next entry may fly at once */
         (void)lanes_take(l);
         if (c->deadline_us != 0 && c->deadline_us < now_us) {
             serve_command_expire(c);

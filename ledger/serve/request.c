@@ -30,6 +30,7 @@ static bool open_command(struct serve_command *c, struct proto_str bytes, const 
     c->p = (const uint8_t *)bytes.p;
     c->n = bytes.n;
     c->urgent = head.kind == PROTO_CMD_settle || head.kind == PROTO_CMD_release;
+    c->heavy = !c->urgent && head.kind != PROTO_CMD_reserve && head.kind != PROTO_CMD_extend;
     c->deadline_us = head.deadline_us;
     /* An org's id ends, a credential's hash begins, with bytes that differ at random. */
     static const struct proto_uuid none;

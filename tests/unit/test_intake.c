@@ -60,7 +60,9 @@ static struct serve_request *request(const char *kinds)
         struct proto_writer one = proto_writer_over(bytes, sizeof bytes);
         struct proto_command c = {0};
         link_uuid7(&c.head.id);
-        c.head.kind = *k == 'r' ? PROTO_CMD_release : PROTO_CMD_team_create;
+        c.head.kind = *k == 'r'   ? PROTO_CMD_release
+                      : *k == 'x' ? PROTO_CMD_extend
+                                  : PROTO_CMD_team_create;
         c.head.deadline_us = *k == 'l' ? 1000 : 0;
         assert_true(proto_command_put(&one, &c));
         proto_put_bin(&w, bytes, one.n);
@@ -231,6 +233,27 @@ static void F1_commands_past_their_deadline_are_not_proposed(void **state)
     teardown(&in, &e);
 }
 
+/* Administration costs the machine more than calls do: a few in an entry, calls beside it. */
+static void F48_an_entry_holds_a_few_heavy_commands(void **state)
+{
+    (void)state;
+    struct intake in;
+    struct ended e;
+    setup(&in, &e);
+    struct serve_request *r = request("tttttttttr");
+    assert_true(intake_offer(&in, r));
+    static const unsigned want[] = {1 + INTAKE_HEAVY_MAX, INTAKE_HEAVY_MAX, 1};
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(fill(&in), want[i]);
+        intake_fly(&in, 5 + i, 1);
+    }
+    for (uint64_t i = 0; i < 3; i++)
+        applied(&in, 5 + i, 1, want[i]);
+    assert_int_equal(e.n, 1);
+    assert_int_equal(e.status[0], PROTO_REPLY_done);
+    teardown(&in, &e);
+}
+
 static void F48_a_full_intake_refuses_and_entries_stay_within_their_bounds(void **state)
 {
     (void)state;
@@ -239,7 +262,7 @@ static void F48_a_full_intake_refuses_and_entries_stay_within_their_bounds(void 
     struct ended e;
     unsigned offered = 0;
     setup(&in, &e);
-    memset(many, 't', PROTO_FRAME_COMMANDS);
+    memset(many, 'x', PROTO_FRAME_COMMANDS);
     many[PROTO_FRAME_COMMANDS] = '\0';
     struct serve_request *requests[INTAKE_WAITING_MAX / PROTO_FRAME_COMMANDS + 1];
     for (;; offered++) {
@@ -329,6 +352,7 @@ int main(void)
         cmocka_unit_test(F6_what_the_engine_refuses_is_put_back_in_order),
         cmocka_unit_test(F1_commands_past_their_deadline_are_not_proposed),
         cmocka_unit_test(F48_a_hot_org_does_not_keep_others_waiting),
+        cmocka_unit_test(F48_an_entry_holds_a_few_heavy_commands),
         cmocka_unit_test(F48_a_full_intake_refuses_and_entries_stay_within_their_bounds),
         cmocka_unit_test(F32_frames_of_strangers_are_refused_with_the_cause),
     };
