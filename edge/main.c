@@ -2,6 +2,7 @@
  * holdfast-edge: command line, workers, signals. The main thread reads the configuration, starts a
  * worker a core and then only waits for SIGTERM or SIGINT: the first drains, a second ends at once.
  */
+#include "edge/http/server.h"
 #include "edge/http/tls.h"
 #include "edge/metrics.h"
 #include "edge/worker.h"
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -65,23 +65,7 @@ static int fail(const char *error)
  * somebody forgot, too: refused, unless share_port says that it is meant (a change of versions). */
 static int check_port(const struct edge_config *config, char error[BASE_CONF_ERROR])
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in four;
-        struct sockaddr_in6 six;
-    } a;
-    const int on = 1;
-    bool six = strchr(config->host, ':') != NULL;
-    if (config->port == 0 || config->share_port ||
-        (six ? uv_ip6_addr(config->host, config->port, &a.six)
-             : uv_ip4_addr(config->host, config->port, &a.four)) < 0)
-        return 0; /* a bad address is the listener's to name */
-    int fd = socket(six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    int rc = bind(fd, &a.any, six ? sizeof a.six : sizeof a.four) < 0 ? -errno : 0;
-    close(fd);
+    int rc = config->share_port ? 0 : edge_http_port_free(config->host, config->port);
     if (rc < 0)
         snprintf(error, BASE_CONF_ERROR, "cannot listen on %s port %u: %s", config->host,
                  config->port, strerror(-rc));
@@ -204,7 +188,7 @@ static int check_files(const struct edge_config *config, const char *path)
     if (config->tls_cert != NULL &&
         edge_http_tls_new(&web, config->tls_cert, config->tls_key, error, sizeof error) < 0)
         cause = error;
-    else if (net_tls_check(&ledger, why) < 0)
+    else if (net_tls_check(&ledger, NULL, why) < 0)
         cause = why;
     edge_http_tls_free(web);
     if (cause != NULL) {

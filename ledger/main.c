@@ -8,11 +8,15 @@
 #include "proto/net/tls.h"
 
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
@@ -34,8 +38,8 @@ static const char usage[] =
     "  --check          reads configuration and certificates, says what is wrong, and ends\n"
     "  --init-if-empty  makes the data directory first if it is missing or empty\n"
     "\n"
-    "exit codes: 0 stopped by a signal, 1 a disk failed or an invariant broke,\n"
-    "2 command line or configuration, 3 the data directory was refused,\n"
+    "exit codes: 0 stopped by a signal, 1 a disk failed, an address is not to be had, or an\n"
+    "invariant broke, 2 command line or configuration, 3 the data directory was refused,\n"
     "4 this node's state differs from the majority's: it is not served until an operator acts\n";
 
 struct options {
@@ -89,15 +93,40 @@ static void mask_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* A folder that is there and can be written, or that can be made: the node makes the last part of
+ * its path itself. */
+static bool check_folder(const char *dir, const char *path, const char *key)
+{
+    char parent[PATH_MAX];
+    struct stat st;
+    const char *at = dir;
+    int rv = stat(dir, &st) == 0 ? 0 : errno;
+    if (rv == ENOENT && snprintf(parent, sizeof parent, "%s", dir) < (int)sizeof parent) {
+        at = dirname(parent);
+        rv = stat(at, &st) == 0 ? 0 : errno;
+    }
+    if (rv == 0 && !S_ISDIR(st.st_mode))
+        rv = ENOTDIR;
+    if (rv == 0 && access(at, W_OK | X_OK) != 0)
+        rv = errno;
+    if (rv)
+        (void)fprintf(stderr, "holdfast-ledger: %s: %s: %s: %s\n", path, key, at, strerror(rv));
+    return rv == 0;
+}
+
 static enum node_exit check(const struct node_config *config, const char *path)
 {
     const struct net_tls_files peer = {config->peer_ca, config->peer_cert};
     const struct net_tls_files client = {config->client_ca, config->client_cert};
     char error[256];
-    if (net_tls_check(&peer, error) != 0 || net_tls_check(&client, error) != 0) {
+    if (net_tls_check(&peer, config->self->peer_name, error) != 0 ||
+        net_tls_check(&client, config->self->client_name, error) != 0) {
         (void)fprintf(stderr, "holdfast-ledger: %s: [tls] %s\n", path, error);
         return NODE_EXIT_USAGE;
     }
+    if (!check_folder(config->data, path, "[node] data") ||
+        (config->archive && !check_folder(config->archive, path, "[log] archive")))
+        return NODE_EXIT_USAGE;
     (void)printf("%s: valid\n", path);
     return NODE_EXIT_OK;
 }

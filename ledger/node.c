@@ -275,6 +275,23 @@ static int open_seeds(struct node_host *h)
     return 0;
 }
 
+/* What can be otherwise in a while (a name, an address, descriptors) is worth another start; what
+ * the configuration says is not. */
+static enum node_exit exit_of(int rv)
+{
+    switch (rv) {
+    case -EADDRINUSE:
+    case -EADDRNOTAVAIL:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -ENOBUFS:
+        return NODE_EXIT_FATAL;
+    default:
+        return NODE_EXIT_USAGE;
+    }
+}
+
 static int open_peers(struct node_host *h)
 {
     char error[256];
@@ -291,8 +308,9 @@ static int open_peers(struct node_host *h)
             config.peers[config.n_peers++] = (struct peers_peer){
                 .id = node->id, .address = node->peer, .server_name = node->peer_name};
     }
-    if (peers_open(&h->peers, h->net, &config, error) != 0)
-        return node_fail(&h->node, NODE_EXIT_USAGE, "peers", error);
+    int rv = peers_open(&h->peers, h->net, &config, error);
+    if (rv != 0)
+        return node_fail(&h->node, exit_of(rv), "peers", error);
     return 0;
 }
 
@@ -307,16 +325,18 @@ static int open_port(struct node_host *h)
         .in_flight = h->node.config->in_flight,
         .ctx = h,
         .on_request = on_request};
-    if (serve_port_open(&h->port, h->net, &config, error) != 0)
-        return node_fail(&h->node, NODE_EXIT_USAGE, "client port", error);
+    int rv = serve_port_open(&h->port, h->net, &config, error);
+    if (rv != 0)
+        return node_fail(&h->node, exit_of(rv), "client port", error);
     return 0;
 }
 
 static int open_metrics(struct node_host *h)
 {
     char error[256];
-    if (node_metrics_open(&h->metrics, h->node.config, h->dir.log, error) != 0)
-        return node_fail(&h->node, NODE_EXIT_USAGE, "metrics", error);
+    int rv = node_metrics_open(&h->metrics, h->node.config, h->dir.log, error);
+    if (rv != 0)
+        return node_fail(&h->node, exit_of(rv), "metrics", error);
     return 0;
 }
 

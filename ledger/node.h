@@ -11,7 +11,8 @@
 /* Exit codes of holdfast-ledger; its --help lists them. */
 enum node_exit {
     NODE_EXIT_OK = 0,       /* stopped by SIGTERM or SIGINT */
-    NODE_EXIT_FATAL = 1,    /* a disk failed, or an invariant broke; the last log line says which */
+    NODE_EXIT_FATAL = 1,    /* a disk failed, an address is not to be had, or an invariant broke:
+                             * the last log line says which */
     NODE_EXIT_USAGE = 2,    /* command line or configuration */
     NODE_EXIT_DATA = 3,     /* the data directory was refused */
     NODE_EXIT_DIVERGED = 4, /* this node's state differs from the majority's */

@@ -254,6 +254,24 @@ static int bind_socket(const struct edge_http_config *config, int *out, uint16_t
     return 0;
 }
 
+int edge_http_port_free(const char *address, uint16_t port)
+{
+    const struct edge_http_config config = {.address = address, .port = port};
+    struct sockaddr_storage addr;
+    socklen_t len;
+    const int on = 1;
+    int rv = parse_address(&config, &addr, &len);
+    if (rv || port == 0)
+        return rv;
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    rv = bind(fd, (struct sockaddr *)&addr, len) != 0 ? -errno : 0;
+    close(fd);
+    return rv;
+}
+
 static int listen_on(struct edge_http_server *server)
 {
     int fd = -1;

@@ -111,6 +111,9 @@ __attribute__((warn_unused_result)) int edge_http_server_new(struct edge_http_se
                                                              uv_loop_t *loop,
                                                              const struct edge_http_config *config);
 
+/* Whether nobody listens there: servers share their port (SO_REUSEPORT), and would share it with
+ * another process that somebody forgot, too. 0 or a negative code. port 0: always free. */
+__attribute__((warn_unused_result)) int edge_http_port_free(const char *address, uint16_t port);
 uint16_t edge_http_server_port(const struct edge_http_server *server);
 void edge_http_server_stats(const struct edge_http_server *server, struct edge_http_stats *out);
 

@@ -48,6 +48,7 @@ static int read_api_key(struct base_conf *conf, const char *section, struct edge
     int rc = base_conf_path_of(conf, section, "api_key_file", false, &file, error);
     if (rc < 0)
         return rc;
+    bool used_file = file != NULL;
     const char *used = name != NULL ? "api_key_env" : "api_key_file";
     if (name != NULL && file != NULL) {
         free(file);
@@ -69,6 +70,8 @@ static int read_api_key(struct base_conf *conf, const char *section, struct edge
     }
     if (p->api_key == NULL)
         return -ENOMEM;
+    if ((name != NULL || used_file) && p->api_key[0] == '\0')
+        return base_conf_fail(conf, section, used, error, "the key is empty");
     if (!key_is_clean(p->api_key))
         return base_conf_fail(conf, section, used, error, "the key holds blanks or controls");
     return 0;

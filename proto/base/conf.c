@@ -207,12 +207,48 @@ int base_conf_fail(struct base_conf *c, const char *section, const char *key,
     return -EINVAL;
 }
 
+/* Letters to change, add or leave out to make b of a; more than 2: 3. */
+static unsigned distance(const char *a, const char *b)
+{
+    enum { KEY_MAX = 40 };
+    unsigned row[KEY_MAX + 1];
+    size_t n = strlen(b);
+    if (n > KEY_MAX || strlen(a) > KEY_MAX)
+        return 3;
+    for (unsigned k = 0; k <= n; k++)
+        row[k] = k;
+    for (unsigned i = 1; a[i - 1]; i++) {
+        unsigned before = row[0];
+        row[0] = i;
+        for (unsigned k = 1; k <= n; k++) {
+            unsigned change = before + (a[i - 1] != b[k - 1]);
+            before = row[k];
+            row[k] = row[k] < row[k - 1] ? row[k] + 1 : row[k - 1] + 1;
+            row[k] = change < row[k] ? change : row[k];
+        }
+    }
+    return row[n] < 3 ? row[n] : 3;
+}
+
+/* With the key of that section that looks like a slip of the pen, if there is one. */
+static int required(struct base_conf *c, const char *section, const char *key,
+                    char error[BASE_CONF_ERROR])
+{
+    for (unsigned i = 0; !find(c, section, key) && i < c->n; i++) {
+        const struct entry *e = &c->entries[i];
+        if (!e->known && strcmp(e->section, section) == 0 && distance(e->key, key) < 3)
+            return base_conf_fail(c, section, key, error,
+                                  "is required (line %d has an unknown key '%s')", e->line, e->key);
+    }
+    return base_conf_fail(c, section, key, error, "is required");
+}
+
 int base_conf_need(struct base_conf *c, const char *section, const char *key, const char **out,
                    char error[BASE_CONF_ERROR])
 {
     const char *v = base_conf_get(c, section, key);
     if (!v || !*v)
-        return base_conf_fail(c, section, key, error, "is required");
+        return required(c, section, key, error);
     *out = v;
     return 0;
 }
@@ -245,13 +281,13 @@ int base_conf_bool(struct base_conf *c, const char *section, const char *key, bo
     return 0;
 }
 
-int base_conf_path_of(struct base_conf *c, const char *section, const char *key, bool required,
+int base_conf_path_of(struct base_conf *c, const char *section, const char *key, bool need,
                       char **out, char error[BASE_CONF_ERROR])
 {
     const char *v = base_conf_get(c, section, key);
     *out = NULL;
     if (!v || !*v)
-        return required ? base_conf_fail(c, section, key, error, "is required") : 0;
+        return need ? required(c, section, key, error) : 0;
     const char *slash = strrchr(c->path, '/');
     int dir = v[0] == '/' || !slash ? 0 : (int)(slash - c->path + 1);
     if (asprintf(out, "%.*s%s", dir, c->path, v) < 0) {

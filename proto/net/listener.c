@@ -74,7 +74,7 @@ static int resolve(struct addrinfo **out, const char *text, char error[256])
     int rv = getaddrinfo(host, service, &hints, out);
     if (rv != 0) {
         (void)snprintf(error, 256, "%s: %s", text, gai_strerror(rv));
-        return -EINVAL;
+        return -EADDRNOTAVAIL; /* may be otherwise in a while: no matter of configuration */
     }
     return 0;
 }

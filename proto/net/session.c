@@ -44,14 +44,6 @@ void net_tls_free(struct net_tls *tls)
     free(tls);
 }
 
-int net_tls_check(const struct net_tls_files *files, char error[256])
-{
-    struct net_tls *tls = NULL;
-    int rv = net_tls_load(&tls, files, error);
-    net_tls_free(tls);
-    return rv;
-}
-
 const uint16_t net_tls_suites[NET_TLS_SUITES] = {
     BR_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
     BR_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,

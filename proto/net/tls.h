@@ -24,9 +24,10 @@ struct net_tls;
 /* 0 or a negative code; `error` gets file and cause, never a key's bytes. */
 __attribute__((warn_unused_result)) int
 net_tls_load(struct net_tls **out, const struct net_tls_files *files, char error[256]);
-/* Whether the files are there and hold what they should, for --check. */
+/* For --check: the files are there and belong together, the CA has signed the certificate, it is
+ * valid now, and it is for `name`. name NULL: of a side that only dials, whose name nobody checks. */
 __attribute__((warn_unused_result)) int net_tls_check(const struct net_tls_files *files,
-                                                      char error[256]);
+                                                      const char *name, char error[256]);
 /* After the last connection that uses it. Wipes the key. */
 void net_tls_free(struct net_tls *tls);
 

@@ -67,6 +67,13 @@ static void F49_errors_name_file_line_and_cause(void **state)
     assert_non_null(strstr(error, ":3: the key stands twice"));
     assert_int_equal(load("[a]\nnonsense\n", &c, error), -EINVAL);
     assert_non_null(strstr(error, ":2: neither"));
+    const char *v;
+    assert_int_equal(load("[a]\nother = 1\nlisen = x\n", &c, error), 0); /* a slip is named */
+    assert_int_equal(base_conf_need(c, "a", "listen", &v, error), -EINVAL);
+    assert_non_null(strstr(error, "[a] listen: is required (line 3 has an unknown key 'lisen')"));
+    assert_int_equal(base_conf_need(c, "a", "cluster", &v, error), -EINVAL);
+    assert_null(strstr(error, "unknown key"));
+    base_conf_free(c);
     assert_int_equal(load("[a]\nk = 12x\n", &c, error), 0);
     assert_int_equal(base_conf_int(c, "a", "k", 0, 99, &n, error), -EINVAL);
     assert_non_null(strstr(error, ":2: [a] k: expected a whole number from 0 to 99"));

@@ -105,6 +105,7 @@ static void F29_routes_and_providers(void **state)
 static void F29_mistakes_are_named(void **state)
 {
     (void)state;
+    assert_int_equal(setenv("HOLDFAST_EMPTY", "", 1), 0);
     const struct {
         const char *text, *expected;
     } cases[] = {
@@ -119,6 +120,7 @@ static void F29_mistakes_are_named(void **state)
         {LEDGER "[provider p]\nbase_url = ftp://x\n" ROUTE, "[provider p] base_url"},
         {LEDGER "[provider p]\nbase_url = http://u:p@x\n" ROUTE, "[provider p] base_url"},
         {LEDGER PROVIDER "api_key_env = HOLDFAST_NOT_SET\n" ROUTE, "not in the environment"},
+        {LEDGER PROVIDER "api_key_env = HOLDFAST_EMPTY\n" ROUTE, "the key is empty"},
         {LEDGER PROVIDER "api_key_file = none\n" ROUTE, "cannot be read"},
         {LEDGER PROVIDER "api_key_file = secret\napi_key_env = HOME\n" ROUTE, "either"},
         {LEDGER PROVIDER "connect_timeout_ms = 0\n" ROUTE, "connect_timeout_ms"},

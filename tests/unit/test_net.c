@@ -229,8 +229,30 @@ static void F32_files_that_do_not_belong_together_are_named(void **state)
     const struct net_tls_files bad[] = {{cert, cert}, {key, cert}, {cert, key}, {NULL, cert}};
     for (size_t i = 0; i < 4; i++) {
         error[0] = '\0';
-        assert_true(net_tls_check(&bad[i], error) < 0);
+        assert_true(net_tls_check(&bad[i], NULL, error) < 0);
         assert_true(error[0] != '\0');
+    }
+}
+
+static void F32_a_certificate_of_another_ca_or_node_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *ca, *cert, *name, *cause;
+    } t[] = {{"peer-ca.crt", "node-1.pem", "node-1.peer.holdfast", NULL},
+             {"client-ca.crt", "node-1-client.pem", "node-1.ledger.holdfast", NULL},
+             {"client-ca.crt", "edge-1.pem", NULL, NULL},
+             {"peer-ca.crt", "node-2.pem", "node-1.peer.holdfast", "not for the name"},
+             {"peer-ca.crt", "edge-1.pem", "node-1.peer.holdfast", "not signed by the CA"},
+             {"client-ca.crt", "node-1.pem", NULL, "not signed by the CA"}};
+    for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
+        char error[256] = "", ca[PATH_MAX], cert[PATH_MAX];
+        (void)snprintf(ca, sizeof ca, "%s/pki/%s", store_tmp_root, t[i].ca);
+        (void)snprintf(cert, sizeof cert, "%s/pki/%s", store_tmp_root, t[i].cert);
+        const struct net_tls_files files = {ca, cert};
+        int rv = net_tls_check(&files, t[i].name, error);
+        assert_int_equal(rv, t[i].cause ? -EINVAL : 0);
+        assert_true(!t[i].cause || strstr(error, t[i].cause));
     }
 }
 
@@ -414,6 +436,7 @@ int main(void)
         cmocka_unit_test(F32_another_name_is_refused_by_the_dialer),
         cmocka_unit_test(F32_another_CA_is_refused_by_both),
         cmocka_unit_test(F32_files_that_do_not_belong_together_are_named),
+        cmocka_unit_test(F32_a_certificate_of_another_ca_or_node_is_named),
         cmocka_unit_test(F32_frames_arrive_whole_and_in_order_both_ways),
         cmocka_unit_test(F43_a_paused_end_takes_nothing_and_loses_nothing),
         cmocka_unit_test(F43_a_lost_connection_is_told_and_dialled_anew),

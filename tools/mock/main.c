@@ -162,8 +162,9 @@ static int run(void)
 {
     struct mock_options *options = &mock.options;
     uint16_t port = options->port;
+    int free_port = edge_http_port_free(options->host, port);
     for (unsigned i = 0; i < options->workers; i++) {
-        int rv = worker_start(&mock.workers[i], i, port);
+        int rv = free_port ? free_port : worker_start(&mock.workers[i], i, port);
         if (rv) {
             fprintf(stderr, "holdfast-mock: cannot listen on %s port %u: %s\n", options->host, port,
                     uv_strerror(rv));

@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# usage: start.sh HOLDFASTCTL HOLDFAST_LEDGER HOLDFAST_EDGE HOLDFAST_MOCK
+# F47, F32: --check finds what would keep a program from serving; what may be otherwise in a while
+# (an address, a name) ends a node with 1, which systemd restarts; a port is not shared.
+set -euo pipefail
+
+ctl=${1:?usage: start.sh HOLDFASTCTL HOLDFAST_LEDGER HOLDFAST_EDGE HOLDFAST_MOCK}
+ledger=$2 edge=$3 mock=$4
+place=$(mktemp -d)
+mock_pid=
+cleanup() {
+    [ -z "$mock_pid" ] || kill "$mock_pid" 2>/dev/null || true
+    rm -rf "$place"
+}
+trap cleanup EXIT
+failures=0
+fail() {
+    echo "start: $*"
+    failures=$((failures + 1))
+}
+
+# expect STATUS TEXT PROGRAM ARGS...
+expect() {
+    local want=$1 text=$2 got=0 output
+    shift 2
+    output=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
+    [ "$got" = "$want" ] || fail "'$*' ended with $got, not $want: $output"
+    [[ $output == *"$text"* ]] || fail "'$*' did not say '$text': $output"
+}
+
+# changed FILE SED: a configuration that differs from FILE, beside it.
+changed() {
+    sed "$2" "$dir/$1" >"$dir/changed.conf"
+    if cmp -s "$dir/$1" "$dir/changed.conf"; then fail "'$2' changes nothing of $1"; fi
+}
+
+dir=$place/cluster
+"$ctl" init --out "$dir" --edges 1 --ports auto --provider-key-env START_SH_KEY --json >/dev/null
+export START_SH_KEY=secret
+
+node() { expect "$1" "$2" "$ledger" --config "$dir/changed.conf" --check; }
+expect 0 valid "$ledger" --config "$dir/node-1.conf" --check
+changed node-1.conf 's#certs/node-1.pem#certs/node-2.pem#'
+node 2 'not for the name node-1.peer.holdfast'
+changed node-1.conf 's#certs/node-1.pem#certs/edge-1.pem#'
+node 2 'not signed by the CA'
+changed node-1.conf 's#certs/node-1-client.pem#certs/edge-1.pem#'
+node 2 'not for the name node-1.ledger.holdfast'
+changed node-1.conf 's#^data = .*#data = /nonexistent/deep/node-1#'
+node 2 '[node] data: /nonexistent/deep'
+changed node-1.conf 's#^data = .*#data = cluster.conf#'
+node 2 'Not a directory'
+
+expect 0 good "$edge" --config "$dir/edge-1.conf" --check
+changed edge-1.conf 's#certs/edge-1.pem#certs/node-1.pem#'
+expect 2 'not signed by the CA' "$edge" --config "$dir/changed.conf" --check
+expect 2 'the key is empty' env START_SH_KEY= "$edge" --config "$dir/edge-1.conf" --check
+
+# A port that somebody has; a host that nobody knows.
+"$mock" --port 0 >"$place/mock" &
+mock_pid=$!
+for ((i = 0; i < 200; i++)); do
+    grep -q . "$place/mock" && break
+    kill -0 "$mock_pid" 2>/dev/null || break
+    read -rt 0.05 <> <(:) || true
+done
+port=$(grep -o '[0-9]\{4,5\}' "$place/mock" | head -n 1)
+[ -n "$port" ] || fail "no port in what the mock says: $(cat "$place/mock")"
+expect 1 'in use' "$mock" --port "$port"
+changed node-1.conf "s#^data = .*#&\npeer_listen = 127.0.0.1:$port#"
+expect 1 'address already in use' "$ledger" --config "$dir/changed.conf" --init-if-empty
+changed node-1.conf 's#^data = .*#&\npeer_listen = no-such-host.invalid:7400#'
+expect 1 'no-such-host.invalid' "$ledger" --config "$dir/changed.conf" --init-if-empty
+
+[ $failures = 0 ] || exit 1
+echo 'start: all as expected'
