@@ -21,7 +21,7 @@ const char command_usage[] = "       holdfast-ledger backup --config FILE --to D
 
 struct command {
     const char *name, *config, *to, *from;
-    bool json, progress;
+    bool json, progress, help;
     uint64_t shown_ms;
     struct node_config node;
 };
@@ -259,12 +259,38 @@ static enum node_exit run_archive(struct command *c)
 static const struct {
     const char *name;
     enum node_exit (*run)(struct command *c);
+    const char *options, *help;
 } commands[] = {
-    {"backup", run_backup}, {"restore", run_restore}, {"seed", run_seed}, {"archive", run_archive}};
+    {"backup", run_backup, "--config FILE --to DIR",
+     "Copies the node's ledger, running or not, to DIR, which must not exist. It appears under "
+     "its\n"
+     "name when all of it is durable.\n"},
+    {"restore", run_restore, "--config FILE --from DIR",
+     "Makes the data directory of a new cluster's node out of a backup: on every node from the\n"
+     "same one. The new cluster.conf has a uuid of its own.\n"},
+    {"seed", run_seed, "--config FILE",
+     "Fills this node's empty data directory from the other nodes, which must be running.\n"
+     "Interrupted, it goes on where it was.\n"},
+    {"archive", run_archive, "--from DIR",
+     "Reads an archive of the log whole, and says whether it is sound.\n"}};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* ---- command line ---- */
+
+static enum node_exit help(const struct command *c)
+{
+    unsigned i = 0;
+    while (strcmp(c->name, commands[i].name) != 0)
+        i++;
+    (void)printf("usage: holdfast-ledger %s %s [--json] [--progress]\n\n%s\n"
+                 "  --json      the answer as JSON\n"
+                 "  --progress  how far it is, on stderr (on a terminal: always)\n\n"
+                 "exit codes: 0 done, 1 a disk failed, or no room, 2 command line or\n"
+                 "configuration, 3 the data were refused\n",
+                 c->name, commands[i].options, commands[i].help);
+    return NODE_EXIT_OK;
+}
 
 static enum node_exit parse(struct command *c, int argc, char **argv)
 {
@@ -285,9 +311,13 @@ static enum node_exit parse(struct command *c, int argc, char **argv)
             known = c->json = true;
         if (!known && strcmp(argv[i], "--progress") == 0)
             known = c->progress = true;
+        if (!known && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
+            known = c->help = true;
         if (!known)
             return refuse(c, "unknown argument", argv[i]);
     }
+    if (c->help)
+        return NODE_EXIT_OK;
     bool needs_config = strcmp(c->name, "archive") != 0;
     return c->config || !needs_config ? NODE_EXIT_OK : refuse(c, "missing: --config FILE", NULL);
 }
@@ -305,8 +335,8 @@ enum node_exit command_run(int argc, char **argv)
     struct command c = {.name = argv[1], .progress = isatty(STDERR_FILENO) != 0};
     char error[BASE_CONF_ERROR];
     enum node_exit rv = parse(&c, argc, argv);
-    if (rv != NODE_EXIT_OK)
-        return rv;
+    if (rv != NODE_EXIT_OK || c.help)
+        return c.help ? help(&c) : rv;
     if (c.config && node_config_load(&c.node, c.config, error) != 0) {
         rv = refuse(&c, error, NULL);
     } else {

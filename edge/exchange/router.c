@@ -54,7 +54,8 @@ void edge_router_serve(struct edge_context *ctx, struct edge_http_request *req)
     } else {
         struct edge_error error;
         edge_error_set(&error, 404, "invalid_request_error", "unknown_url",
-                       "Unknown request URL: %s %.256s. Paths start with /v1/.",
+                       "Unknown request URL: %s %.256s. Served are POST /v1/chat/completions, "
+                       "/v1/completions and /v1/embeddings, and GET /v1/models.",
                        edge_http_request_method_name(req), path);
         refuse(ctx, req, &error, NULL);
     }

@@ -9,6 +9,8 @@
 
 #include "proto/base/check.h"
 
+#include "proto/base/log.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -179,12 +181,28 @@ static void decrypt(struct http_connection *c, br_ssl_engine_context *engine)
     br_ssl_engine_recvapp_ack(engine, n);
 }
 
+/* What a wrongly set up client does; the commonest is http:// where https:// is meant. */
+static void log_handshake(int error)
+{
+    if (error == BR_ERR_OK || error >= BR_ERR_RECV_FATAL_ALERT)
+        return; /* it left, or refused us: its own log says why */
+    bool foreign = error == BR_ERR_UNSUPPORTED_VERSION || error == BR_ERR_UNKNOWN_TYPE ||
+                   error == BR_ERR_BAD_VERSION || error == BR_ERR_TOO_LARGE ||
+                   error == BR_ERR_BAD_LENGTH;
+    base_log_seldom(BASE_LOG_WARN, "handshake_failed",
+                    foreign ? "what came is no TLS: http:// instead of https://?"
+                            : "no version or cipher suite in common, or a broken handshake",
+                    BASE_I("code", error), NULL);
+}
+
 /* Turns the engine until it can do nothing without the socket. */
 static int flush_tls(struct http_connection *c)
 {
     br_ssl_engine_context *engine = &c->tls->server.eng;
     while (c->state != CONN_CLOSED) {
         unsigned can = br_ssl_engine_current_state(engine);
+        if ((can & BR_SSL_CLOSED) && c->state == CONN_HANDSHAKE)
+            log_handshake(br_ssl_engine_last_error(engine));
         if (can & BR_SSL_CLOSED) /* failed, or the peer's close_notify: it wants no more bytes */
             return -ECONNRESET;
         if ((can & BR_SSL_SENDREC) && !c->writing) {

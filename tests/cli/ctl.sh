@@ -82,6 +82,8 @@ if grep -rq --exclude operator.token -e "$token" "$dir"; then fail 'the token st
 expect 3 '"quorum": false' status --config "$dir" --timeout 1 --json
 expect 3 '"drift": null' status --config "$dir" --timeout 1 --json
 expect 3 'no leader, 0 of 3 nodes reachable' org list --config "$dir" --timeout 1
+expect 0 'bears no more losses' init --out "$place/two" --nodes 2 --ports auto
+expect 0 'node-1.conf --init-if-empty' init --out "$place/one" --nodes 1 --ports auto
 expect 0 '"cluster"' init --out "$place/five" --nodes 5 --ports auto --json
 asked=$SECONDS
 expect 3 'connection refused' status --config "$place/five" --timeout 1 --json

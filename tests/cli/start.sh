@@ -8,9 +8,10 @@ set -euo pipefail
 ctl=${1:?usage: start.sh HOLDFASTCTL HOLDFAST_LEDGER HOLDFAST_EDGE HOLDFAST_MOCK}
 ledger=$2 edge=$3 mock=$4
 place=$(mktemp -d)
-mock_pid=
+mock_pid= edge_pid=
 cleanup() {
     [ -z "$mock_pid" ] || kill "$mock_pid" 2>/dev/null || true
+    [ -z "$edge_pid" ] || kill "$edge_pid" 2>/dev/null || true
     rm -rf "$place"
 }
 trap cleanup EXIT
@@ -27,6 +28,17 @@ expect() {
     output=$(timeout 20 "$@" 2>&1 </dev/null) || got=$?
     [ "$got" = "$want" ] || fail "'$*' ended with $got, not $want: $output"
     [[ $output == *"$text"* ]] || fail "'$*' did not say '$text': $output"
+}
+
+# seen TEXT FILE PID: waits until TEXT stands in FILE, ten seconds at most, while PID lives.
+seen() {
+    local i
+    for ((i = 0; i < 200; i++)); do
+        grep -q "$1" "$2" && return 0
+        kill -0 "$3" 2>/dev/null || return 1
+        read -rt 0.05 <> <(:) || true
+    done
+    return 1
 }
 
 # changed FILE SED: a configuration that differs from FILE, beside it.
@@ -57,14 +69,14 @@ changed edge-1.conf 's#certs/edge-1.pem#certs/node-1.pem#'
 expect 2 'not signed by the CA' "$edge" --config "$dir/changed.conf" --check
 expect 2 'the key is empty' env START_SH_KEY= "$edge" --config "$dir/edge-1.conf" --check
 
+for command in backup restore seed archive; do
+    expect 0 "usage: holdfast-ledger $command" "$ledger" "$command" --help
+done
+
 # A port that somebody has; a host that nobody knows.
 "$mock" --port 0 >"$place/mock" &
 mock_pid=$!
-for ((i = 0; i < 200; i++)); do
-    grep -q . "$place/mock" && break
-    kill -0 "$mock_pid" 2>/dev/null || break
-    read -rt 0.05 <> <(:) || true
-done
+seen . "$place/mock" "$mock_pid" || fail 'the mock says nothing'
 port=$(grep -o '[0-9]\{4,5\}' "$place/mock" | head -n 1)
 [ -n "$port" ] || fail "no port in what the mock says: $(cat "$place/mock")"
 expect 1 'in use' "$mock" --port "$port"
@@ -72,6 +84,14 @@ changed node-1.conf "s#^data = .*#&\npeer_listen = 127.0.0.1:$port#"
 expect 1 'address already in use' "$ledger" --config "$dir/changed.conf" --init-if-empty
 changed node-1.conf 's#^data = .*#&\npeer_listen = no-such-host.invalid:7400#'
 expect 1 'no-such-host.invalid' "$ledger" --config "$dir/changed.conf" --init-if-empty
+
+# http:// to a port that speaks TLS: the log says so.
+"$edge" --config "$dir/edge-1.conf" >"$place/edge" 2>"$place/edge.log" &
+edge_pid=$!
+seen '^ready' "$place/edge" "$edge_pid" || fail "the edge does not start: $(cat "$place/edge.log")"
+exec 9<>"/dev/tcp/127.0.0.1/$(sed -n 's/^ready address=.*:\([0-9]*\)$/\1/p' "$place/edge")"
+printf 'GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n' >&9
+seen 'what came is no TLS' "$place/edge.log" "$edge_pid" || fail "nothing of plain HTTP: $(cat "$place/edge.log")"
 
 [ $failures = 0 ] || exit 1
 echo 'start: all as expected'

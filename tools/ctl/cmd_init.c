@@ -168,6 +168,12 @@ static void report(struct ctl *c, const struct init_plan *p, struct written *w)
         init_address(text, sizeof text, p->node_host[i], p->client_port[i]);
         yyjson_mut_arr_add_strcpy(c->doc, ledger, text);
     }
+    if (p->nodes % 2 == 0)
+        out_text(c, c->out, "notice",
+                 "an even number of nodes bears no more losses than one node less");
+    snprintf(text, sizeof text, "holdfast-ledger --config %.200s/node-1.conf --init-if-empty",
+             p->out);
+    out_text(c, c->out, "next", text);
     if (c->json)
         yyjson_mut_obj_add_val(c->doc, c->out, "files", w->list);
 }
