@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { CALM_MS = 5000 /* after the heal nothing old is on its way any more */ };
+
 /* ---- inside ---- */
 
 static uint64_t term_at(const void *log, uint64_t index)
@@ -59,18 +61,23 @@ void check_send(struct node *n, const void *head, size_t head_len, const void *b
 }
 
 /* A leader may only ask for a copy where the logs part before what its engine knows. (The entry in
- * front of that is not enough: the engine does not know its term.) */
+ * front of that is not enough: the engine does not know its term.) While faults strike, the answer
+ * that counts may have been lost, or be older than a copy; but none may have led it back there. */
 void check_seed_needed(struct node *n, const struct node *behind)
 {
+    const struct world *w = n->w;
     uint64_t first = n->pump->first, same = behind->last < n->last ? behind->last : n->last;
     raft_index match = 0;
-    if (raft_match_index(&n->pump->raft, (raft_id)behind->id, &match) == 0 && match + 1 == first)
+    bool known = raft_match_index(&n->pump->raft, (raft_id)behind->id, &match) == 0,
+         led_back = known && match > 0 && match + 1 < first,
+         calm = w->now_ms > w->heal_ms + CALM_MS;
+    if (known && match + 1 == first)
         return; /* it knew the marker's term when it counted that entry; the marker moved on */
-    if (behind->seeded_ms > 0 && n->w->now_ms < behind->seeded_ms + 5000)
-        return; /* what it knows of that node may be older than the copy */
+    if (behind->seeded_ms > 0 && w->now_ms < behind->seeded_ms + CALM_MS)
+        return;
     while (same > 0 && behind->log[same].term != n->log[same].term)
         same--;
-    if (same >= first)
+    if (same >= first && (led_back || calm))
         world_fail(
             n->w, "SEEDING: n%d asks for a copy for n%d, whose log it could go on with at %" PRIu64,
             n->id, behind->id, same + 1);
