@@ -63,7 +63,8 @@ struct edge_config {
     char metrics_host[256]; /* "": no metrics are served */
     uint16_t metrics_port;
     /* [tls] */
-    char *tls_cert, *tls_key; /* NULL: plain HTTP */
+    char *tls_cert, *tls_key;          /* NULL: plain HTTP */
+    int64_t web_ends_s, ledger_ends_s; /* of our certificates; main sets them at the start */
     /* [ledger] */
     struct ledger_conf ledger;
     struct link_config link; /* points into `ledger`; wake is set by each worker */

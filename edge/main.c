@@ -106,6 +106,9 @@ static int open_metrics(struct edge *edge, char error[BASE_CONF_ERROR])
     const struct edge_config *config = edge->config;
     if (config->metrics_host[0] == '\0')
         return 0;
+    edge->config->ledger_ends_s = net_certificate_ends_s(config->ledger.cert_file);
+    if (config->tls_cert != NULL)
+        edge->config->web_ends_s = net_certificate_ends_s(config->tls_cert);
     return metrics_port_new(&edge->port, config->metrics_host, config->metrics_port, write_metrics,
                             edge, error);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct page {
     struct metrics_text *t;
@@ -203,6 +204,18 @@ static void put_gauges(const struct page *p)
                 "Clients that left before their answer was complete.", SUM(p, gauges.clients_gone));
 }
 
+static void put_certificates(const struct page *p)
+{
+    static const char name[] = "holdfast_edge_certificate_remaining_seconds";
+    static const struct metrics_label ledger[] = {{"certificate", "ledger"}, {NULL, NULL}};
+    static const struct metrics_label web[] = {{"certificate", "web"}, {NULL, NULL}};
+    int64_t now_s = (int64_t)time(NULL);
+    metrics_family(p->t, name, METRICS_GAUGE, "How long this edge's certificates are still good.");
+    metrics_sample(p->t, name, ledger, p->config->ledger_ends_s - now_s);
+    if (p->config->tls_cert != NULL)
+        metrics_sample(p->t, name, web, p->config->web_ends_s - now_s);
+}
+
 void edge_metrics_print(struct metrics_text *t, const struct edge_config *config,
                         struct edge_metrics *const *workers, unsigned n, const char *version)
 {
@@ -222,5 +235,6 @@ void edge_metrics_print(struct metrics_text *t, const struct edge_config *config
                   "From sending a settlement or release to the ledger's decision.",
                   offsetof(struct edge_metrics, settle));
     put_providers(&p);
+    put_certificates(&p);
     metrics_process(t, "edge", version);
 }

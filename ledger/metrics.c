@@ -4,12 +4,14 @@
 #include "ledger/store/log_store.h"
 #include "proto/metrics/port.h"
 #include "proto/metrics/process.h"
+#include "proto/net/tls.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 #ifndef HOLDFAST_VERSION
 #error "the build names the version"
@@ -39,7 +41,8 @@ struct node_metrics {
     const struct node_config *config;
     struct log_store *log;
     struct metrics_port *port;
-    uint64_t next_ms; /* the loop's */
+    int64_t peer_ends_s, client_ends_s; /* of our certificates, as they were at the start */
+    uint64_t next_ms;                   /* the loop's */
     pthread_mutex_t mutex;
     struct figures figures;
 };
@@ -271,6 +274,17 @@ static void put_disk(struct metrics_text *t, const struct node_metrics *m)
                 (int64_t)(disk.f_blocks * disk.f_frsize));
 }
 
+static void put_certificates(struct metrics_text *t, const struct node_metrics *m)
+{
+    static const char name[] = "holdfast_ledger_certificate_remaining_seconds";
+    static const struct metrics_label peer[] = {{"certificate", "peer"}, {NULL, NULL}};
+    static const struct metrics_label client[] = {{"certificate", "client"}, {NULL, NULL}};
+    int64_t now_s = (int64_t)time(NULL);
+    metrics_family(t, name, METRICS_GAUGE, "How long this node's certificates are still good.");
+    metrics_sample(t, name, peer, m->peer_ends_s - now_s);
+    metrics_sample(t, name, client, m->client_ends_s - now_s);
+}
+
 static void write_figures(void *arg, struct metrics_text *t)
 {
     struct node_metrics *m = arg;
@@ -291,6 +305,7 @@ static void write_figures(void *arg, struct metrics_text *t)
         put_state(t, &f);
     }
     put_disk(t, m);
+    put_certificates(t, m);
     metrics_process(t, "ledger", HOLDFAST_VERSION);
 }
 
@@ -309,6 +324,8 @@ int node_metrics_open(struct node_metrics **out, const struct node_config *confi
     }
     m->config = config;
     m->log = log;
+    m->peer_ends_s = net_certificate_ends_s(config->peer_cert);
+    m->client_ends_s = net_certificate_ends_s(config->client_cert);
     pthread_mutex_init(&m->mutex, NULL);
     int rv = metrics_port_new(&m->port, config->metrics_host, config->metrics_port, write_figures,
                               m, error);

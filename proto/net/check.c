@@ -3,10 +3,34 @@
  * certificate judged as the other side will judge it, by the same engine. Main thread, at start.
  */
 #include "proto/net/identity.h"
+#include "proto/net/pem.h"
 #include "proto/net/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+
+enum { EPOCH_DAYS = 719528 /* BearSSL counts days from the year 0 */ };
+
+int64_t net_certificate_ends_s(const char *file)
+{
+    struct pem_file pem;
+    char error[256];
+    int64_t ends_s = 0;
+    if (pem_file_load(&pem, file, error, sizeof error) != 0)
+        return 0;
+    for (size_t i = 0; ends_s == 0 && i < pem.count; i++) {
+        br_x509_decoder_context x509;
+        if (strstr(pem.objects[i].name, "CERTIFICATE") == NULL)
+            continue;
+        br_x509_decoder_init(&x509, NULL, NULL);
+        br_x509_decoder_push(&x509, pem.objects[i].data, pem.objects[i].len);
+        if (br_x509_decoder_get_pkey(&x509) != NULL)
+            ends_s = ((int64_t)x509.notafter_days - EPOCH_DAYS) * 86400 + x509.notafter_seconds;
+    }
+    pem_file_close(&pem);
+    return ends_s;
+}
 
 static int judge(const struct net_identity *id, const struct net_anchors *anchors, const char *name)
 {

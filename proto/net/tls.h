@@ -28,6 +28,8 @@ net_tls_load(struct net_tls **out, const struct net_tls_files *files, char error
  * valid now, and it is for `name`. name NULL: of a side that only dials, whose name nobody checks. */
 __attribute__((warn_unused_result)) int net_tls_check(const struct net_tls_files *files,
                                                       const char *name, char error[256]);
+/* When the first certificate of a PEM file ends, as Unix time; 0: it cannot be read. */
+int64_t net_certificate_ends_s(const char *file);
 /* After the last connection that uses it. Wipes the key. */
 void net_tls_free(struct net_tls *tls);
 

@@ -69,6 +69,11 @@ expect 0 '"rows": 1' price import "$place/map.json" --dry-run --json
 
 dir=$place/cluster
 expect 0 '"cluster"' init --out "$dir" --ports auto --json
+expect 0 'node-2-client.pem' certs show "$dir/certs"
+expect 0 '"days_left": 82' certs show "$dir/certs" --json
+expect 2 'No such file' certs show "$dir/none"
+expect 2 'no .pem and no .crt' certs show "$dir/data"
+expect 0 'peer_name = four.peer.holdfast' certs issue --out "$dir/certs" --kind node --name four
 expect 2 'exists: init overwrites nothing' init --out "$dir"
 [ "$(stat -c %a "$dir/operator.token")" = 600 ] || fail 'operator.token is readable by others'
 expect 2 'exclude each other' init --out "$place/b" --ports auto --base-port 8000

@@ -351,7 +351,7 @@ static void F32_the_command_line_says_what_is_wrong(void **state)
     assert_int_equal(RUN("init"), 2);
     assert_non_null(strstr(output, "--out DIR is missing"));
     assert_int_equal(RUN("make"), 2);
-    assert_non_null(strstr(output, "init or issue, not: make"));
+    assert_non_null(strstr(output, "init, issue or show, not: make"));
     assert_int_equal(RUN("init", "--out", dir, "--nodes", "3x"), 2);
     assert_non_null(strstr(output, "--nodes: no number: 3x"));
     assert_int_equal(RUN("init", "--out", dir, "--bogus"), 2);

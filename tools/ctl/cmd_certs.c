@@ -4,12 +4,14 @@
  */
 #include "tools/ctl/cmd_certs.h"
 #include "tools/certs/layout.h"
+#include "tools/certs/show.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <yyjson.h>
 
@@ -21,6 +23,7 @@ static const char usage_text[] =
     "       holdfastctl certs issue --out DIR --kind node|edge|ctl|web --name NAME [--host "
     "NAME]...\n"
     "                              [--days N] [--force] [--json]\n"
+    "       holdfastctl certs show DIR [--json]\n"
     "\n"
     "init makes three certificate authorities and every certificate of a new cluster:\n"
     "  peer-ca     signs node-N.pem, which ledger nodes show each other\n"
@@ -28,6 +31,7 @@ static const char usage_text[] =
     "              edge-N.pem and ctl.pem (edges and holdfastctl to a ledger node)\n"
     "  web-ca      signs edge-N-web.crt, which API clients see; give them web-ca.crt to trust\n"
     "issue makes one more from the authorities in DIR, and needs the authority's .key there.\n"
+    "show lists the certificates of a folder and how many days they are still good.\n"
     "\n"
     "  --out DIR     the folder; made if it is not there\n"
     "  --nodes N     ledger nodes, 1 to 9 (default 3)\n"
@@ -192,6 +196,13 @@ static int run_init(const struct certs_args *args)
     return report(args, rc, &files, &error);
 }
 
+static bool is_node_name(const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(name, "node-", 5) == 0 && n > 5 && name[5] != '0' &&
+           strspn(name + 5, "0123456789") == n - 5;
+}
+
 static int run_issue(const struct certs_args *args)
 {
     static struct certs_files files;
@@ -205,7 +216,82 @@ static int run_issue(const struct certs_args *args)
     if (certs_kind_parse(args->kind, &kind) != 0)
         return usage_error("--kind is node, edge, ctl or web, not", args->kind);
     rc = certs_layout_issue(&args->options, kind, args->name, &files, &error);
+    if (rc == 0 && kind == CERTS_KIND_NODE && !is_node_name(args->name))
+        fprintf(stderr,
+                "holdfastctl certs: the nodes' certificates are called node-1, node-2 and so on; "
+                "cluster.conf has to\nname this one: peer_name = %s.peer.holdfast, "
+                "client_name = %s.ledger.holdfast\n",
+                args->name, args->name);
     return report(args, rc, &files, &error);
+}
+
+static void show_json(const struct certs_list *list, int64_t now_s)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *rows = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct certs_shown *s = &list->one[i];
+        char ends[32];
+        struct tm tm;
+        time_t t = (time_t)s->ends_s;
+        strftime(ends, sizeof ends, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+        yyjson_mut_val *row = yyjson_mut_arr_add_obj(doc, rows);
+        yyjson_mut_obj_add_strcpy(doc, row, "file", s->file);
+        yyjson_mut_obj_add_strcpy(doc, row, "subject", s->subject);
+        yyjson_mut_obj_add_strcpy(doc, row, "issuer", s->issuer);
+        yyjson_mut_obj_add_strcpy(doc, row, "ends", ends);
+        yyjson_mut_obj_add_sint(doc, row, "days_left", (s->ends_s - now_s) / 86400);
+    }
+    yyjson_mut_obj_add_val(doc, root, "certificates", rows);
+    char *text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY, NULL);
+    if (text != NULL)
+        puts(text);
+    free(text);
+    yyjson_mut_doc_free(doc);
+}
+
+static int run_show(const char *dir, bool json)
+{
+    static struct certs_list list;
+    struct certs_error error;
+    int64_t now_s = (int64_t)time(NULL);
+    if (certs_show(dir, &list, &error) != 0) {
+        fprintf(stderr, "holdfastctl certs: %s\n", error.text);
+        return EXIT_USAGE;
+    }
+    if (json) {
+        show_json(&list, now_s);
+        return EXIT_SUCCESS;
+    }
+    printf("%9s  %-10s  %-24s  %s\n", "DAYS LEFT", "ENDS", "FILE", "SUBJECT");
+    for (size_t i = 0; i < list.n; i++) {
+        char ends[16];
+        struct tm tm;
+        time_t t = (time_t)list.one[i].ends_s;
+        strftime(ends, sizeof ends, "%Y-%m-%d", gmtime_r(&t, &tm));
+        printf("%9lld  %-10s  %-24s  %s\n", (long long)((list.one[i].ends_s - now_s) / 86400), ends,
+               list.one[i].file, list.one[i].subject);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* show DIR [--json] */
+static int read_show(int argc, char **argv)
+{
+    const char *dir = NULL;
+    bool json = false;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return fputs(usage_text, stdout) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (argv[i][0] == '-' || dir != NULL)
+            return usage_error("unexpected argument", argv[i]);
+        else
+            dir = argv[i];
+    }
+    return dir ? run_show(dir, json) : usage_error("show needs a folder", NULL);
 }
 
 int ctl_cmd_certs(int argc, char **argv)
@@ -217,11 +303,13 @@ int ctl_cmd_certs(int argc, char **argv)
     args.options.days = CERTS_DAYS_DEFAULT;
     args.options.hosts = args.hosts;
     if (action == NULL)
-        return usage_error("say what to do: init or issue", NULL);
+        return usage_error("say what to do: init, issue or show", NULL);
     if (strcmp(action, "--help") == 0 || strcmp(action, "-h") == 0 || strcmp(action, "help") == 0)
         return fputs(usage_text, stdout) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (strcmp(action, "show") == 0)
+        return read_show(argc - 1, argv + 1);
     if (strcmp(action, "init") != 0 && strcmp(action, "issue") != 0)
-        return usage_error("init or issue, not", action);
+        return usage_error("init, issue or show, not", action);
     rc = read_args(&args, argc - 1, argv + 1);
     if (rc != 0)
         return rc;
