@@ -2,7 +2,7 @@
 // Backup of a cluster at work, and its restore to a new one (F45): every balance, open hold and
 // command id is there, and replay proves it. What damage does is tested in tests/unit.
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readFileSync, truncateSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, readdirSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
@@ -123,6 +123,19 @@ test('F45_nodes_of_the_old_cluster_are_strangers_to_the_new_one', async () => {
     assert.notEqual(uuid(cluster.dir), uuid(renewed.dir));
     const other = new Cluster(join(place, 'other'), { nodes: 1, edges: 1, providerUrl: cluster.providerUrl });
     await other.init();
+    const parts = readdirSync(taken.to, { recursive: true }).map((name) => join(taken.to, name))
+        .filter((path) => statSync(path).isFile() && !path.endsWith('MANIFEST'));
+    assert.ok(parts.length >= 2);
+    for (const part of parts) { // a bit of each file: refused, and nothing is left in the way of another try
+        const sound = readFileSync(part);
+        const spoilt = Buffer.from(sound);
+        spoilt[spoilt.length >> 1] ^= 1;
+        writeFileSync(part, spoilt);
+        const { status } = await ledger('restore', other, 1, '--from', taken.to);
+        assert.equal(status, 3, part);
+        assert.deepEqual(existsSync(other.dataDir(1)) ? readdirSync(other.dataDir(1)) : [], [], part);
+        writeFileSync(part, sound);
+    }
     truncateSync(join(taken.to, 'MANIFEST'), 100);
     const damaged = await ledger('restore', other, 1, '--from', taken.to);
     assert.equal(damaged.status, 3);
