@@ -110,6 +110,9 @@ else
     echo "ledger: no $map: its import is skipped"
 fi
 
+does '"name": "spare"' team create --name spare
+[[ $said != *notice* ]] || fail "a notice without a cause: $said"
+does '"notice": "2 teams have this name' team create --name spare
 does '"paused": true' org pause --reason drill
 does '"paused": true' org show
 does '"paused": false' org resume
