@@ -45,8 +45,8 @@ __attribute__((warn_unused_result)) int base_conf_bool(struct base_conf *c, cons
                                                        char error[BASE_CONF_ERROR]);
 /* A path: relative ones are relative to the folder of the file. *out is malloc'ed (or NULL). */
 __attribute__((warn_unused_result)) int base_conf_path_of(struct base_conf *c, const char *section,
-                                                          const char *key, bool need,
-                                                          char **out, char error[BASE_CONF_ERROR]);
+                                                          const char *key, bool need, char **out,
+                                                          char error[BASE_CONF_ERROR]);
 /* "HOST:PORT" or "[v6]:PORT" into host (cap bytes, without brackets) and port. */
 __attribute__((warn_unused_result)) int base_conf_address(struct base_conf *c, const char *section,
                                                           const char *key, char *host, size_t cap,

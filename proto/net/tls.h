@@ -25,7 +25,8 @@ struct net_tls;
 __attribute__((warn_unused_result)) int
 net_tls_load(struct net_tls **out, const struct net_tls_files *files, char error[256]);
 /* For --check: the files are there and belong together, the CA has signed the certificate, it is
- * valid now, and it is for `name`. name NULL: of a side that only dials, whose name nobody checks. */
+ * valid now, and it is for `name`. name NULL: of a side that only dials, whose name nobody checks.
+ */
 __attribute__((warn_unused_result)) int net_tls_check(const struct net_tls_files *files,
                                                       const char *name, char error[256]);
 /* When the first certificate of a PEM file ends, as Unix time; 0: it cannot be read. */

@@ -8,7 +8,7 @@ set -euo pipefail
 ctl=${1:?usage: start.sh HOLDFASTCTL HOLDFAST_LEDGER HOLDFAST_EDGE HOLDFAST_MOCK}
 ledger=$2 edge=$3 mock=$4
 place=$(mktemp -d)
-mock_pid= edge_pid=
+mock_pid='' edge_pid=''
 cleanup() {
     [ -z "$mock_pid" ] || kill "$mock_pid" 2>/dev/null || true
     [ -z "$edge_pid" ] || kill "$edge_pid" 2>/dev/null || true
