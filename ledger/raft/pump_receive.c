@@ -4,6 +4,7 @@
  */
 #include "ledger/raft/pump_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int drop(struct pump *p, uint64_t *counter, uint64_t from, const char *cause)
@@ -31,14 +32,17 @@ struct peer *pump_peer_of(struct pump *p, uint64_t id)
     return free_slot;
 }
 
-/* The engine compares addresses to see whether the leader is the one it knows. */
-static const char *address_of(const struct pump *p, uint64_t id)
+/* The engine compares addresses to see whether the leader is the one it knows. A copy: a
+ * configuration in the message frees the one where it stands while the engine still looks. */
+static char *address_of(struct pump *p, uint64_t id)
 {
     const struct raft_configuration *c = &p->raft.configuration;
+    const char *address = "unlisted";
     for (unsigned i = 0; i < c->n; i++)
         if (c->servers[i].id == id)
-            return c->servers[i].address;
-    return "unlisted";
+            address = c->servers[i].address;
+    (void)snprintf(p->from, sizeof p->from, "%s", address);
+    return p->from;
 }
 
 /* Copies the payloads of the piece into one block; the engine's entries point there. */

@@ -47,6 +47,7 @@ struct pump {
     struct pump_config config;
     struct pump_io io;
     char address[PUMP_ADDRESS_MAX];
+    char from[PUMP_ADDRESS_MAX]; /* of the sender of the message in hand */
     uint64_t incarnation;
     struct pump_now now;
     uint64_t ticked_ms;
