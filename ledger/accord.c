@@ -38,18 +38,22 @@ void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
     p->compared = said->index;
     if (memcmp(ours->b, said->chain.b, sizeof ours->b) == 0) {
         p->with = ACCORD_AGREES;
+        p->parted = 0;
         return;
     }
     p->with = ACCORD_DIFFERS;
+    if (p->parted == 0 || said->index < p->parted)
+        p->parted = said->index;
     p->ours = *ours;
     p->theirs = said->chain;
 }
 
-void accord_doubt(struct accord *a)
+void accord_doubt(struct accord *a, uint64_t index)
 {
     if (a->doubt || a->verdict == ACCORD_MINORITY)
         return;
     a->doubt = true;
+    a->doubted = index;
     a->verdict = ACCORD_DISPUTED;
     for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
         a->peers[i].with = ACCORD_UNKNOWN;
@@ -61,9 +65,22 @@ uint64_t accord_index_for(const struct accord *a, uint64_t peer, uint64_t own)
     return p && p->applied > 0 && p->applied < own ? p->applied : own;
 }
 
+/* From where on an agreement says who is right; 0: nobody is wrong. */
+static uint64_t disputed_from(const struct accord *a, const struct pump_peer *peers, unsigned n)
+{
+    uint64_t from = a->doubt ? a->doubted : 0;
+    for (unsigned i = 0; i < n; i++) {
+        const struct accord_peer *p = find(a, peers[i].id);
+        if (p && peers[i].voter && p->with == ACCORD_DIFFERS && p->parted > from)
+            from = p->parted;
+    }
+    return from;
+}
+
 enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers, unsigned n,
                                  bool we_vote)
 {
+    const uint64_t from = disputed_from(a, peers, n);
     unsigned voters = we_vote, agree = we_vote, differ = 0, unknown = 0;
     if (a->verdict == ACCORD_MINORITY)
         return a->verdict;
@@ -72,6 +89,8 @@ enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers
         enum accord_with with = p ? p->with : ACCORD_UNKNOWN;
         if (!peers[i].voter)
             continue;
+        if (with == ACCORD_AGREES && p->compared < from)
+            with = ACCORD_UNKNOWN;
         voters++;
         agree += with == ACCORD_AGREES;
         differ += with == ACCORD_DIFFERS;

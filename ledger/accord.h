@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Whether our state is that of the others. Nodes tell each other their chain with every message, at
  * an index that both have applied; chains that differ once differ for ever after, so the last
- * comparison with a node counts. Pure; the loop thread's.
+ * comparison with a node counts, and an agreement only where it reaches as far as every difference
+ * that is known: an older one says nothing of who is right. Pure; the loop thread's.
  *
  *   SOUND --(a chain differs)--> DISPUTED --(a majority, ourselves among it, agrees)--> SOUND
  *                                   |
@@ -23,21 +24,23 @@ struct accord_peer {
     uint64_t id;       /* 0: free */
     uint64_t applied;  /* it said last that it stands here */
     uint64_t compared; /* index of the last comparison */
+    uint64_t parted;   /* lowest index at which it was seen to differ; 0: it agrees */
     enum accord_with with;
     struct proto_hash ours, theirs; /* where it differs */
 };
 
 struct accord {
     struct accord_peer peers[PUMP_SERVERS_MAX];
-    bool doubt; /* an entry contradicted our chain: only fresh words count */
+    bool doubt;       /* an entry contradicted our chain ... */
+    uint64_t doubted; /* ... at this index: only words from there on count */
     enum accord_verdict verdict;
 };
 
 /* What a peer said. ours: our chain at that index, NULL where it is not at hand. */
 void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
                   const struct proto_hash *ours);
-/* An entry carried a leader's chain that is not ours. */
-void accord_doubt(struct accord *a);
+/* An entry carried a leader's chain of `index` that is not ours. */
+void accord_doubt(struct accord *a, uint64_t index);
 /* The index at which to tell the peer our chain: where it stands, if that is before `own`. */
 uint64_t accord_index_for(const struct accord *a, uint64_t peer, uint64_t own);
 /* By what was heard so far, among the voters. peers: all but ourselves. */

@@ -44,7 +44,7 @@ void node_on_mismatch(void *ctx, uint64_t index, const struct proto_hash *ours,
     n->doubt_index = index;
     n->doubt_ours = *ours;
     n->doubt_theirs = *theirs;
-    accord_doubt(&n->accord);
+    accord_doubt(&n->accord, index);
     n->judge = true;
 }
 

@@ -127,6 +127,15 @@ static bool decode(const void *head, size_t head_len, const void *body, size_t b
     return message_decode(joined, head_len + body_len, m, entries, &why) == 0;
 }
 
+bool engine_notice(const void *bytes, size_t len, struct notice *out)
+{
+    struct message m;
+    if (!decode(bytes, len, NULL, 0, &m))
+        return false;
+    *out = m.head.notice;
+    return true;
+}
+
 static bool may_vote(struct engine_view *v, unsigned from, uint64_t term, uint64_t candidate)
 {
     const struct engine_node *n = &v->node[from];

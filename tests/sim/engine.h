@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_TESTS_SIM_ENGINE_H
 #define HOLDFAST_TESTS_SIM_ENGINE_H
 
+#include "ledger/raft/notice.h"
 #include "ledger/raft/pump.h"
 
 /* One node from outside. */
@@ -38,6 +39,8 @@ bool engine_holds(struct engine_view *v);
  * is nothing that no node can serve. */
 bool engine_may_send(struct engine_view *v, unsigned from, const void *head, size_t head_len,
                      const void *body, size_t body_len);
+/* What a node tells about itself in it. */
+bool engine_notice(const void *bytes, size_t len, struct notice *out);
 /* For traces: what the message says, in a few words. */
 const char *engine_message_text(const void *head, size_t head_len, const void *body,
                                 size_t body_len);

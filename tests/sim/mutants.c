@@ -152,6 +152,26 @@ WRAP(void, intake_drop_all, struct intake *in, enum proto_reply_status waiting)
     __real_intake_drop_all(in, waiting);
 }
 
+WRAP(enum accord_verdict, accord_judge, struct accord *a, const struct pump_peer *peers, unsigned n,
+     bool we_vote)
+{
+    if (sim_mutation == SIM_diverged_goes_on)
+        return ACCORD_SOUND;
+    if (sim_mutation == SIM_stale_agreement)
+        for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
+            if (a->peers[i].with == ACCORD_AGREES)
+                a->peers[i].compared = UINT64_MAX;
+    enum accord_verdict v = __real_accord_judge(a, peers, n, we_vote);
+    if (sim_mutation == SIM_right_one_stops && v == ACCORD_DISPUTED)
+        v = a->verdict = ACCORD_MINORITY;
+    return v;
+}
+
+WRAP(bool, node_may_decide, const struct node *n)
+{
+    return sim_mutation == SIM_disputed_decides || __real_node_may_decide(n);
+}
+
 /* ---- no memory ---- */
 
 static bool no_memory(void)

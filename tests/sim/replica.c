@@ -52,6 +52,8 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     struct sim_world *w = n->w;
     w->counters.messages++;
     CHECK(peer >= 1 && peer <= (uint64_t)w->n);
+    if (!lies_may_act(n))
+        return;
     promises_send(n, head, head_len, body, body_len);
     if (w->trace)
         sim_say(w, "    n%d to n%d: %s", n->id, (int)peer,
@@ -116,12 +118,10 @@ static int room(void *ctx, uint64_t *free_bytes, uint64_t *total_bytes)
     return 0;
 }
 
-/* No node has another state than the others here, so none may believe it. */
 static int mark(void *ctx, const char *text, struct store_why *why)
 {
-    struct sim_node *n = ctx;
     (void)why;
-    sim_fail(n->w, "DIVERGED: n%d says: %s", n->id, text);
+    lies_judged(ctx, text);
     return 0;
 }
 
@@ -253,15 +253,17 @@ static void end_in_order(struct sim_node *n)
 static void after(struct sim_node *n)
 {
     struct sim_world *w = n->w;
-    if (n->node->failed && !n->dying) {
-        sim_fail(w, "n%d ends by itself, exit %d: %s%s", n->id, (int)n->node->exit,
-                 n->node->pump ? pump_error(n->node->pump) : "",
-                 core_machine_error(n->node->machine));
+    if (n->node->failed && !n->dying) { /* what rests on a lie may not hold together */
+        if (!n->lies)
+            sim_fail(w, "n%d ends by itself, exit %d: %s%s", n->id, (int)n->node->exit,
+                     n->node->pump ? pump_error(n->node->pump) : "",
+                     core_machine_error(n->node->machine));
         n->dying = true;
     }
     promises_check(n);
     if (!n->dying)
         deliver_replies(n);
+    n->told |= n->hears;
     if (n->dying) {
         replica_crash(n, n->full_until_ms > w->now_ms ? "disk full" : "in an effect");
         restart_later(n);
@@ -287,6 +289,10 @@ void replica_start(struct sim_node *n)
     const struct state_meta none = {0};
     if (n->up || w->failed)
         return;
+    if (n->marked) {
+        sim_say(w, "n%d does not start: its directory is marked", n->id);
+        return;
+    }
     const struct node_start start = {.state = n->durable ? &n->durable->meta : &none,
                                      .log = &log,
                                      .disable_guards = guards_off()};
@@ -308,7 +314,8 @@ void replica_start(struct sim_node *n)
     struct core_position at;
     if (rv == 0) {
         core_machine_position(n->node->machine, &at);
-        if (at.index > 0 && memcmp(&at.chain, &w->chain[at.index], sizeof at.chain) != 0)
+        lies_started(n, &at);
+        if (n->parted > 0 && !n->lies)
             sim_fail(w, "STATE: n%d starts from a checkpoint at %" PRIu64 " with another chain",
                      n->id, at.index);
         rv = node_start(n->node, replica_now(n), &start);
@@ -365,6 +372,7 @@ static void on_message(struct sim_node *n, const struct sim_message *m)
     struct pump_stats before, now;
     if (n->w->cut[m->from][n->id])
         return;
+    bool shows = lies_shown_by(n, m->bytes, m->len);
     pump_stats(n->node->pump, &before);
     node_on_message(n->node, replica_now(n), m->bytes, m->len);
     pump_stats(n->node->pump, &now);
@@ -375,6 +383,7 @@ static void on_message(struct sim_node *n, const struct sim_message *m)
     if (m->order <= n->newest[m->from])
         sim_fail(n->w, "OVERTAKEN: n%d takes an old message of n%d", n->id, m->from);
     n->newest[m->from] = m->order;
+    n->hears |= shows;
 }
 
 static void handle(struct sim_node *n, const struct sim_event *e)

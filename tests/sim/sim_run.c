@@ -122,7 +122,8 @@ static void draw_rates(struct sim_world *w)
                                   .gone = up_to(w, 20),
                                   .depose = up_to(w, w->harsh ? 30 : 10),
                                   .room = up_to(w, 15),
-                                  .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
+                                  .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0,
+                                  .spoil = sim_permille(&w->random, 250) ? 20 + up_to(w, 100) : 0};
 }
 
 static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
@@ -295,6 +296,10 @@ static void fault(struct sim_world *w)
         fault_room(w);
     if (sim_often(w, r->fail / 4))
         fault_disk(w, any(w));
+    if (sim_often(w, r->spoil))
+        lies_strike(sim_permille(&w->random, 500) ? leader_or_any(w) : any(w));
+    if (sim_often(w, r->spoil / 2))
+        lies_rebuild(any(w));
     sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);
 }
 
@@ -304,7 +309,8 @@ static void heal(struct sim_world *w)
     memset(w->cut, 0, sizeof w->cut);
     memset(w->lag_ms, 0, sizeof w->lag_ms);
     w->answers_at_heal = w->counters.answers;
-    int down = sim_permille(&w->random, 250) ? any(w)->id : 0; /* a minority may stay away */
+    /* A minority may stay away; where a state lies, that may be the minority already. */
+    int down = sim_permille(&w->random, 250) && !w->lied ? any(w)->id : 0;
     sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
     for (int i = 1; i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
@@ -316,6 +322,9 @@ static void heal(struct sim_world *w)
         if (i != down)
             replica_start(n);
     }
+    if (w->lied && sim_permille(&w->random, 700))
+        for (unsigned i = 1; i <= 3; i++)
+            sim_put(&w->events, w->now_ms + i * 1500, SIM_OPERATOR, 0, 0, NULL);
     if (down) {
         w->over = true;
         replica_crash(&w->node[down], "stays down");
@@ -424,6 +433,10 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
         if (w->faulty)
             fault(w);
         break;
+    case SIM_OPERATOR:
+        for (int i = 1; i <= w->n; i++)
+            lies_rebuild(&w->node[i]);
+        break;
     default:
         replica_handle(&w->node[e->node], e);
     }
@@ -459,6 +472,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
         return;
     promises_logs(w);
     promises_liveness(w);
+    lies_end(w);
     if (!w->failed)
         truth_end(w);
     w->counters.simulated_ms += w->now_ms;

@@ -35,9 +35,21 @@ static void shadow_clear(void)
     shadow.operator_hash = (struct proto_hash){{0}};
 }
 
+/* An entry's leader had another chain: only one whose state lies. */
+static void on_mismatch(void *ctx, uint64_t index, const struct proto_hash *ours,
+                        const struct proto_hash *theirs)
+{
+    struct sim_world *w = ctx;
+    (void)ours;
+    (void)theirs;
+    w->counters.contradictions++;
+    if (!w->lied)
+        sim_fail(w, "CHAIN: a leader had another one at entry %" PRIu64, index);
+}
+
 void truth_open(struct sim_world *w)
 {
-    const struct core_config config = {.cache_records = 0};
+    const struct core_config config = {.observer = {.ctx = w, .on_mismatch = on_mismatch}};
     CHECK(core_machine_new(&w->oracle, &config, NULL) == 0);
     shadow_clear();
 }
@@ -260,8 +272,12 @@ void truth_applied(struct sim_node *n, uint64_t index)
         (e->len > 0 && memcmp(t->data, e->data, e->len) != 0))
         sim_fail(w, "APPLIED DIFFERS: n%d at entry %" PRIu64, n->id, index);
     else if (!core_machine_chain_at(n->node->machine, index, &chain) ||
-             memcmp(&chain, &w->chain[index], sizeof chain) != 0)
-        sim_fail(w, "CHAIN: n%d at entry %" PRIu64, n->id, index);
+             memcmp(&chain, &w->chain[index], sizeof chain) != 0) {
+        if (n->lies)
+            lies_parted(n, index);
+        else
+            sim_fail(w, "CHAIN: n%d at entry %" PRIu64, n->id, index);
+    }
 }
 
 /* ---- replies ---- */
@@ -286,6 +302,12 @@ static void acknowledge(struct sim_node *n, struct sim_rpc *rpc, unsigned i,
     if (item->result.n != at->length ||
         memcmp(item->result.p, w->results[item->index].bytes + at->offset, at->length) != 0 ||
         memcmp(&item->chain, &w->chain[item->index], sizeof item->chain) != 0) {
+        if (n->lies) { /* nobody has contradicted it yet */
+            w->counters.wrong_answers++;
+            if (proto_result_get(item->result.p, item->result.n, &r, NULL))
+                rpc->code[i] = r.code;
+            return;
+        }
         sim_fail(w, "ANSWER: n%d tells another result of command %u than entry %" PRIu64 " holds",
                  n->id, number, item->index);
         return;
@@ -328,8 +350,9 @@ static void check_read(struct sim_node *n, const struct sim_rpc *rpc,
         for (unsigned o = 0; o < w->org_count && !w->failed; o++) {
             const struct proto_uuid id = shadow_org_id(o);
             const int64_t *b = w->balance[head->applied][o].account;
-            if (proto_uuid_eq(&id, &v.org) && (v.available != b[CORE_AVAILABLE] ||
-                                               v.held != b[CORE_HELD] || v.usage != b[CORE_USAGE]))
+            if (!n->lies && proto_uuid_eq(&id, &v.org) &&
+                (v.available != b[CORE_AVAILABLE] || v.held != b[CORE_HELD] ||
+                 v.usage != b[CORE_USAGE]))
                 sim_fail(w, "READ: n%d shows other balances than entry %" PRIu64 " left", n->id,
                          head->applied);
         }
@@ -362,6 +385,12 @@ void truth_reply(struct sim_node *n, struct sim_rpc *rpc, const void *bytes, siz
     }
     if (head.status != PROTO_REPLY_done) {
         sim_say(w, "n%d answers caller %d: %s", n->id, rpc->caller, proto_reply_text(head.status));
+        return;
+    }
+    if (!lies_may_act(n))
+        return;
+    if (n->lies && n->told) {
+        sim_fail(w, "ANSWERS: n%d has heard that its state differs, and answers", n->id);
         return;
     }
     if (rpc->n == 0) {
@@ -454,7 +483,7 @@ static void compare_records(struct sim_node *n)
 {
     struct sim_world *w = n->w;
     struct core_machine *replay = w->oracle; /* of the same log, entry by entry */
-    const struct core_config config = {.cache_records = 0};
+    const struct core_config config = {.observer = {.ctx = w, .on_mismatch = on_mismatch}};
     struct core_outcome out;
     bool behind = n->applied < w->applied;
     CHECK(!behind || core_machine_new(&replay, &config, NULL) == 0);
@@ -493,7 +522,7 @@ static void compare_records(struct sim_node *n)
 void truth_end(struct sim_world *w)
 {
     for (int i = 1; i <= w->n && !w->failed; i++)
-        if (w->node[i].up && w->node[i].applied > 0)
+        if (w->node[i].up && w->node[i].applied > 0 && !w->node[i].lies)
             compare_records(&w->node[i]);
     for (uint32_t i = 1; i <= w->commands && !w->failed; i++) {
         const struct sim_command *c = &w->command[i];

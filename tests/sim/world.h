@@ -6,6 +6,7 @@
  *   replica.c     one node: life, crashes, clocks  disk.c         its log, votes and checkpoints
  *   callers.c     edges: calls, retries, reads     promises.c     what consensus must hold
  *   truth.c       what the ledger must hold        mutants.c      bugs to be switched on
+ *   lies.c        states that differ
  */
 #ifndef HOLDFAST_TESTS_SIM_WORLD_H
 #define HOLDFAST_TESTS_SIM_WORLD_H
@@ -37,8 +38,9 @@ enum sim_event_kind {
     SIM_CALLER,  /* a caller acts; node: caller */
     SIM_RESTART,
     SIM_FAULT,
-    SIM_QUERY, /* somebody asks this node */
-    SIM_GONE,  /* a connection seems to be dead; data: the peer */
+    SIM_QUERY,    /* somebody asks this node */
+    SIM_GONE,     /* a connection seems to be dead; data: the peer */
+    SIM_OPERATOR, /* somebody looks after nodes that have stopped */
 };
 
 /* ---- mutants: bugs that the checkers must find (mutants.c) ---- */
@@ -73,7 +75,12 @@ enum sim_mutation {
     X(checkpoint_torn, 50, "a checkpoint's position is written before its records")                \
     X(checkpoint_behind, 50, "a checkpoint names an index before its records")                     \
     X(checkpoint_loses_record, 20, "a checkpoint leaves one record out")                           \
-    X(restart_forgets_open, 300, "a restart does not read the open holds")
+    X(restart_forgets_open, 300, "a restart does not read the open holds")                         \
+    X(mark_lost, 2000, "a node that has diverged does not mark its directory")                     \
+    X(diverged_goes_on, 300, "a node whose state differs from the others' never stops")            \
+    X(disputed_decides, 1000, "a node decides and answers while states are disputed")              \
+    X(stale_agreement, 1000, "an agreement of before the dispute counts")                          \
+    X(right_one_stops, 500, "a node stops for good at the first word against it")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
@@ -145,6 +152,12 @@ struct sim_node {
     uint64_t newest[SIM_NODES + 1]; /* message taken from each, in this life: its order */
     uint64_t timer_ms;
     uint64_t paused_until_ms;
+    /* a state that lies */
+    bool lies;        /* a record was changed behind its back */
+    bool marked;      /* its directory is not to be served */
+    uint64_t judged;  /* the life in which it said so; 0: it has not */
+    uint64_t parted;  /* in this life: its chain is another one from here on; 0: not yet */
+    bool hears, told; /* a message shows it, in this event; before */
     /* clocks */
     uint64_t mono_ms;  /* at now 0 */
     int64_t offset_us; /* of the wall clock */
@@ -222,6 +235,12 @@ struct sim_caller {
     X(allocations_failed)                                                                          \
     X(clock_jumps)                                                                                 \
     X(short_disks)                                                                                 \
+    X(states_spoiled)                                                                              \
+    X(states_parted)                                                                               \
+    X(nodes_diverged)                                                                              \
+    X(wrong_answers)                                                                               \
+    X(contradictions)                                                                              \
+    X(rebuilds)                                                                                    \
     X(full_disks)                                                                                  \
     X(checkpoints)                                                                                 \
     X(messages)                                                                                    \
@@ -234,7 +253,7 @@ struct sim_counters {
 
 struct sim_faults {
     unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
-        dup_request, lag, gone, depose, room, oom;
+        dup_request, lag, gone, depose, room, oom, spoil;
 };
 
 struct sim_world {
@@ -249,6 +268,7 @@ struct sim_world {
     uint64_t link_at[SIM_NODES + 1][SIM_NODES + 1]; /* arrival of the last on a slow link */
     bool over;                                      /* nodes that go down now did not crash */
     bool faulty;                                    /* until the heal */
+    bool lied;                                      /* some node's state was spoiled */
     bool harsh;                                     /* a run for consensus rather than for money */
     struct sim_faults rate;                         /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
@@ -337,6 +357,16 @@ void truth_applied(struct sim_node *n, uint64_t index);
 /* A reply leaves n; fills in the rpc for the caller. */
 void truth_reply(struct sim_node *n, struct sim_rpc *rpc, const void *bytes, size_t len);
 void truth_end(struct sim_world *w);
+
+/* ---- lies.c ---- */
+void lies_strike(struct sim_node *n); /* at most a minority */
+void lies_started(struct sim_node *n, const struct core_position *at);
+void lies_parted(struct sim_node *n, uint64_t index);
+bool lies_shown_by(const struct sim_node *n, const void *message, size_t len);
+void lies_judged(struct sim_node *n, const char *text); /* by itself */
+bool lies_may_act(const struct sim_node *n);
+void lies_rebuild(struct sim_node *n);
+void lies_end(struct sim_world *w);
 
 /* ---- mutants.c ---- */
 const char *mutant_name(enum sim_mutation m);

@@ -79,11 +79,30 @@ static void F50_an_entry_that_contradicts_asks_everybody_anew(void **state)
     struct accord a = {0};
     heard(&a, 2, 10, &one, &one);
     heard(&a, 3, 10, &one, &one);
-    accord_doubt(&a);
+    accord_doubt(&a, 11);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 2, 10, &one, &one); /* of before the entry that contradicts */
     assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
     heard(&a, 3, 12, &one, &one);
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
     assert_false(a.doubt);
+}
+
+/* The third node agreed before the two parted, and is silent since: it has not said who is right.
+ */
+static void F50_an_agreement_of_before_decides_nothing(void **state)
+{
+    (void)state;
+    struct accord a = {0};
+    heard(&a, 3, 9, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
+    heard(&a, 2, 10, &two, &one);
+    heard(&a, 2, 30, &two, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 3, 9, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 3, 10, &one, &one); /* where they had parted already */
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
 }
 
 static void F50_chains_are_told_where_the_other_one_stands(void **state)
@@ -204,6 +223,7 @@ int main(void)
         cmocka_unit_test(F50_two_of_three_decide),
         cmocka_unit_test(F50_without_a_majority_all_stop),
         cmocka_unit_test(F50_an_entry_that_contradicts_asks_everybody_anew),
+        cmocka_unit_test(F50_an_agreement_of_before_decides_nothing),
         cmocka_unit_test(F50_chains_are_told_where_the_other_one_stands),
         cmocka_unit_test(F50_a_notice_may_grow),
         cmocka_unit_test(F43_a_disk_is_short_until_a_quarter_more_is_free),
