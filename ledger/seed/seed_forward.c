@@ -38,6 +38,14 @@ static int collect(void *ctx, const void *key, size_t klen, const void *value, s
     return state_changes_add(ctx, key, klen, value, vlen);
 }
 
+/* An entry of a leader that had diverged names its own chain. It counts all the same, as it did on
+ * the nodes; whether our state is theirs, witnesses say. */
+static void on_mismatch(void *ctx, uint64_t index, const struct proto_hash *ours,
+                        const struct proto_hash *theirs)
+{
+    (void)ctx, (void)index, (void)ours, (void)theirs;
+}
+
 static int engine_failed(const struct engine *e, int rv, struct store_why *why)
 {
     return store_why_set(why, rv == -ENOMEM || rv == -EIO ? rv : -EUCLEAN,
@@ -56,7 +64,8 @@ static int engine_open(struct engine *e, struct seeding *s, struct store_why *wh
     int rv = state_reader_open(&e->view, s->state, why);
     if (rv)
         return rv;
-    const struct core_config config = {.backing = {.ctx = &e->view, .get = get_record}};
+    const struct core_config config = {.backing = {.ctx = &e->view, .get = get_record},
+                                       .observer = {.on_mismatch = on_mismatch}};
     const struct core_position at = {s->meta.applied_index, s->meta.applied_term, s->meta.clock_us,
                                      s->meta.chain};
     size_t plen;

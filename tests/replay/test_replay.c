@@ -625,6 +625,64 @@ static void F45_F44_archive_and_trimmed_log_are_one_log(void **state)
     assert_int_equal(replay(work, "--archive", archive, NULL, NULL), 2);
 }
 
+/* ---- leaders that had diverged ---- */
+
+static void liar(uint64_t first, uint64_t last, unsigned rounds)
+{
+    struct fixture f;
+    const struct fixture_options o = {
+        .rounds = rounds, .per_entry = 4, .tail = 5, .liar_first = first, .liar_last = last};
+    fixture_make(work, &o, &f);
+}
+
+/* Entries that name a diverged leader's chain: a later leader has the log's. */
+static void F50_F44_a_diverged_leader_is_named_and_the_log_proven(void **state)
+{
+    (void)state;
+    liar(60, 80, 120);
+    assert_int_equal(replay(work, "--json", NULL, NULL, NULL), 0);
+    expect_output("\"result\":\"consistent\"");
+    expect_output("\"diverged_leaders\":[{\"term\":1,\"first\":61,\"last\":79,\"entries\":7,"
+                  "\"index\":60,");
+    assert_int_equal(replay0(work), 0);
+    expect_output("leader   of term 1 had diverged: entries 61 to 79 name its own chain");
+}
+
+/* The state alone says who was right: it is not written while states are disputed. */
+static void F50_F44_the_state_disowns_a_diverged_leader(void **state)
+{
+    (void)state;
+    liar(40, 43, 50);
+    assert_int_equal(replay0(work), 0);
+    expect_output("leader   of term 1 had diverged");
+}
+
+/* Nothing comes after it: the log or the leader is wrong, and replay cannot know which. */
+static void F50_F44_a_leader_that_nothing_disowns_is_a_mismatch(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct fixture_options o = {
+        .rounds = 50, .per_entry = 4, .tail = 20, .liar_first = 45, .liar_last = UINT64_MAX};
+    fixture_make(work, &o, &f);
+    assert_int_equal(replay(work, "--json", NULL, NULL, NULL), 1);
+    expect_output("that leader had diverged");
+    expect_output("\"diverged_leaders\":[]");
+}
+
+static void F50_F44_a_marked_directory_says_so(void **state)
+{
+    (void)state;
+    char path[500];
+    (void)snprintf(path, sizeof path, "%s/DIVERGED", work);
+    FILE *h = fopen(path, "we");
+    assert_non_null(h);
+    (void)fputs("state differs from the majority's at index 7\n", h);
+    (void)fclose(h);
+    assert_int_equal(replay0(work), 0);
+    expect_output("mark     this node stopped: state differs from the majority's at index 7");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +722,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(F44_many_segments, drop_copy),
         cmocka_unit_test_teardown(F44_F43_a_seeded_node_wants_an_archive, drop_copy),
         cmocka_unit_test_teardown(F45_F44_archive_and_trimmed_log_are_one_log, drop_copy),
+        cmocka_unit_test_teardown(F50_F44_a_diverged_leader_is_named_and_the_log_proven, drop_copy),
+        cmocka_unit_test_teardown(F50_F44_the_state_disowns_a_diverged_leader, drop_copy),
+        cmocka_unit_test_teardown(F50_F44_a_leader_that_nothing_disowns_is_a_mismatch, drop_copy),
+        cmocka_unit_test_setup_teardown(F50_F44_a_marked_directory_says_so, fresh_copy, drop_copy),
     };
     struct fixture_options o = {.rounds = 120, .per_entry = 4, .tail = 5};
     if (argc < 3)

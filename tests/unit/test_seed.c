@@ -176,6 +176,32 @@ static void F43_an_empty_node_is_seeded_and_equal(void **state)
     stop();
 }
 
+/* Behind the copy stand entries that name the chain of a leader that had diverged. */
+static void F50_F43_a_diverged_leader_s_entries_are_carried_on(void **state)
+{
+    const struct fixture one = behind, two = ahead;
+    struct fixture_options o = {.rounds = 250,
+                                .per_entry = 10,
+                                .tail = 100,
+                                .scale = 1000,
+                                .liar_first = behind.applied + 5,
+                                .liar_last = behind.applied + 25};
+    struct seed_facts f;
+    char data[PATH_MAX];
+    (void)state;
+    fixture_make(store_tmp_path("lied-behind"), &o, &behind);
+    o.tail = 40;
+    fixture_make(store_tmp_path("lied-ahead"), &o, &ahead);
+    path_of("told", data);
+    start("lied-behind", "lied-ahead");
+    const struct seed_config config = taker(data);
+    assert_int_equal(seed_node(&config, &f, &why), 0);
+    assert_seeded(data, &f);
+    stop();
+    behind = one;
+    ahead = two;
+}
+
 static void F43_an_interrupted_seeding_goes_on_where_it_was(void **state)
 {
     struct seed_facts f;
@@ -352,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F43_an_empty_node_is_seeded_and_equal),
+        cmocka_unit_test(F50_F43_a_diverged_leader_s_entries_are_carried_on),
         cmocka_unit_test(F43_an_interrupted_seeding_goes_on_where_it_was),
         cmocka_unit_test(F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew),
         cmocka_unit_test(F43_a_witness_that_differs_stops_the_seeding),

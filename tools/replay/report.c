@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char *hash_text(const struct proto_hash *h, char out[PROTO_HASH_TEXT])
 {
@@ -126,6 +127,24 @@ static void print_tail(const struct replay *r)
                      f->confirmed);
 }
 
+static void print_leaders(const struct replay *r)
+{
+    char ours[PROTO_HASH_TEXT], theirs[PROTO_HASH_TEXT];
+    for (unsigned i = 0; i < r->leaders.n; i++) {
+        const struct replay_leader *l = &r->leaders.of[i];
+        if (l->disowned)
+            (void)printf("leader   of term %" PRIu64 " had diverged: entries %" PRIu64
+                         " to %" PRIu64 " name its own chain\n"
+                         "         at entry %" PRIu64 " it had %s\n"
+                         "         what came later confirms %s, which this log gives\n",
+                         l->term, l->first, l->last, l->index, hash_text(&l->theirs, theirs),
+                         hash_text(&l->ours, ours));
+    }
+    if (r->facts.marked)
+        (void)printf("mark     this node stopped: %s%s", r->facts.mark,
+                     r->facts.mark[0] && strchr(r->facts.mark, '\n') ? "" : "\n");
+}
+
 static void print_result(const struct replay *r)
 {
     const struct replay_facts *f = &r->facts;
@@ -168,6 +187,7 @@ void report_text(const struct replay *r)
                      f->records_dead, f->open_holds, f->applied.index,
                      hash_text(&f->applied.chain, hash));
     print_tail(r);
+    print_leaders(r);
     if (r->o->has_receipt && f->receipt_met && r->verdict.exit == REPLAY_PROVEN)
         (void)printf("receipt  %" PRIu64 ":%" PRIu32 " stands in this log: %s\n",
                      r->o->receipt_index, r->o->receipt_ordinal, f->receipt);
@@ -200,6 +220,28 @@ static void put_accounts(const char *name, const struct core_balances *b)
         (void)printf("%s\"%s\":%" PRId64, a ? "," : "", core_account_name((enum core_account)a),
                      b->account[a]);
     (void)putchar('}');
+}
+
+/* Whose chain was another one, and was disowned by what came later. */
+static void put_leaders(const struct replay *r)
+{
+    char ours[PROTO_HASH_TEXT], theirs[PROTO_HASH_TEXT];
+    const char *comma = "";
+    (void)printf(",\"diverged_leaders\":[");
+    for (unsigned i = 0; i < r->leaders.n; i++) {
+        const struct replay_leader *l = &r->leaders.of[i];
+        if (!l->disowned)
+            continue;
+        (void)printf("%s{\"term\":%" PRIu64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
+                     ",\"entries\":%" PRIu64 ",\"index\":%" PRIu64
+                     ",\"its_chain\":\"%s\",\"chain\":\"%s\"}",
+                     comma, l->term, l->first, l->last, l->entries, l->index,
+                     hash_text(&l->theirs, theirs), hash_text(&l->ours, ours));
+        comma = ",";
+    }
+    (void)putchar(']');
+    if (r->facts.marked)
+        put_string("diverged", r->facts.mark);
 }
 
 static void put_org(const struct replay *r, uint32_t i, bool first)
@@ -267,6 +309,7 @@ void report_json(const struct replay *r)
         f->last.index > f->applied.index ? f->last.index - f->applied.index : 0, f->seconds);
     put_position("applied", &f->applied);
     put_position("last", &f->last);
+    put_leaders(r);
     if (r->o->has_at) {
         char time[40];
         put_string("at", time_text(r->o->at_us, time));

@@ -55,6 +55,19 @@ static void on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_
         dump_result(index, ordinal, time_us, command, result, !r->tail);
 }
 
+/* A leader's chain is not what the log gives: who is right, what comes later says (leaders.h). */
+static void on_mismatch(void *ctx, uint64_t index, const struct proto_hash *ours,
+                        const struct proto_hash *theirs)
+{
+    struct replay *r = ctx;
+    if (!replay_leaders_contradict(&r->leaders, r->entry, r->entry_term, index, r->facts.confirmed,
+                                   ours, theirs))
+        (void)replay_fail(&r->verdict, REPLAY_MISMATCH, r->entry,
+                          "entry %" PRIu64 ": leaders of more than %d terms have other chains than "
+                          "this log gives",
+                          r->entry, REPLAY_LEADERS_MAX);
+}
+
 /* ---- one entry ---- */
 
 static bool fail_chain(struct replay *r, uint64_t at, const char *whose,
@@ -84,10 +97,11 @@ static bool check_chains(struct replay *r, const struct proto_batch_header *h)
         return false;
     }
     if (h && h->check_index > r->facts.confirmed &&
-        core_machine_chain_at(r->machine, h->check_index, &chain)) {
-        if (memcmp(&chain, &h->check_chain, sizeof chain) != 0)
-            return fail_chain(r, h->check_index, "a leader", &h->check_chain, &chain);
-        r->facts.confirmed = h->check_index;
+        core_machine_chain_at(r->machine, h->check_index, &chain) &&
+        memcmp(&chain, &h->check_chain, sizeof chain) == 0) {
+        replay_leaders_confirm(&r->leaders, p->term, h->check_index);
+        if (!replay_leaders_open(&r->leaders))
+            r->facts.confirmed = h->check_index;
     }
     if (o->has_head && p->index == o->head_index) {
         if (memcmp(&p->chain, &o->head, sizeof o->head) != 0)
@@ -155,6 +169,8 @@ bool replay_execute(struct replay *r, const struct log_entry *e)
 {
     struct proto_batch_header header = {0};
     struct core_outcome out = {0};
+    r->entry = e->index;
+    r->entry_term = e->term;
     if (e->term < r->pos.term) {
         (void)replay_fail(&r->verdict, REPLAY_MISMATCH, e->index,
                           "entry %" PRIu64 ": its term %" PRIu64 " is below %" PRIu64
@@ -184,7 +200,7 @@ bool replay_execute(struct replay *r, const struct log_entry *e)
                           "entry %" PRIu64 ": %s", r->books.error_index, r->books.error);
         return false;
     }
-    return check_chains(r, e->kind == ENTRY_COMMAND ? &header : NULL);
+    return !r->verdict.set && check_chains(r, e->kind == ENTRY_COMMAND ? &header : NULL);
 }
 
 /* ---- many entries ---- */
@@ -325,10 +341,12 @@ static bool begin(struct replay *r)
         return false;
     }
     scratch_init(&r->scratch, o->memory_mib);
-    struct core_config config = {
-        .backing = scratch_backing(&r->scratch),
-        .observer = {.ctx = r, .on_transfer = on_transfer, .on_result = on_result},
-        .cache_records = r->scratch.clean_records};
+    struct core_config config = {.backing = scratch_backing(&r->scratch),
+                                 .observer = {.ctx = r,
+                                              .on_transfer = on_transfer,
+                                              .on_result = on_result,
+                                              .on_mismatch = on_mismatch},
+                                 .cache_records = r->scratch.clean_records};
     int rv = core_machine_new(&r->machine, &config, NULL);
     if (rv)
         (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0, "no memory for the machine");
@@ -349,7 +367,9 @@ static bool state_part(struct replay *r)
     if (meta.applied_index > 0) {
         ok = replay_compare(r, &view, &meta);
         r->facts.compared = true;
-        if (ok && meta.applied_index > r->facts.confirmed)
+        if (ok)
+            replay_leaders_confirm(&r->leaders, 0, meta.applied_index);
+        if (ok && meta.applied_index > r->facts.confirmed && !replay_leaders_open(&r->leaders))
             r->facts.confirmed = meta.applied_index;
     }
     state_reader_close(&view);
@@ -410,11 +430,33 @@ static void judge_identity(struct replay *r)
         (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0, "no such organisation in this log");
 }
 
+/* It came before whatever else was found. */
+static void judge_leaders(struct replay *r)
+{
+    const struct replay_leader *l = replay_leaders_open(&r->leaders);
+    char ours[PROTO_HASH_TEXT], theirs[PROTO_HASH_TEXT];
+    if (!l || r->facts.tail_replaced || (r->verdict.set && r->verdict.exit == REPLAY_UNUSABLE))
+        return;
+    struct proto_text t = proto_text_over(ours, sizeof ours);
+    proto_text_hex(&t, l->ours.b, sizeof l->ours.b);
+    t = proto_text_over(theirs, sizeof theirs);
+    proto_text_hex(&t, l->theirs.b, sizeof l->theirs.b);
+    r->verdict.set = false;
+    r->facts.confirmed = l->good;
+    (void)replay_fail(&r->verdict, REPLAY_MISMATCH, l->good + 1,
+                      "chain at entry %" PRIu64 ": the leader of term %" PRIu64
+                      " says %s in entry %" PRIu64
+                      ", the log gives %s, and neither the state nor a "
+                      "later leader confirms the log: it was changed, or that leader had diverged",
+                      l->index, l->term, theirs, l->first, ours);
+}
+
 int replay_run(struct replay *r, const struct replay_options *o, struct replay_board *board)
 {
     *r = (struct replay){.o = o, .board = board, .started_ns = now_ns()};
     r->progress = o->progress || (isatty(STDERR_FILENO) && !o->log);
     r->progress_ns = r->started_ns;
+    r->facts.marked = data_mark_read(o->dir, r->facts.mark);
     replay_books_init(&r->books);
     term_runs_init(&r->terms);
     if (o->transactions && !o->json)
@@ -423,6 +465,7 @@ int replay_run(struct replay *r, const struct replay_options *o, struct replay_b
         judge_emptiness(r);
         judge_identity(r);
     }
+    judge_leaders(r);
     if (o->has_at && !r->facts.at_kept && r->machine)
         replay_books_keep(&r->books, r->machine, REPLAY_AT);
     if (r->progress)

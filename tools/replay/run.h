@@ -6,8 +6,10 @@
 #ifndef HOLDFAST_REPLAY_RUN_H
 #define HOLDFAST_REPLAY_RUN_H
 
+#include "ledger/store/data_mark.h"
 #include "tools/replay/board.h"
 #include "tools/replay/books.h"
+#include "tools/replay/leaders.h"
 #include "tools/replay/options.h"
 #include "tools/replay/scratch.h"
 #include "tools/replay/source.h"
@@ -21,7 +23,9 @@ struct replay_facts {
     uint64_t records, records_dead; /* of the state, equal; in memory only, as dead */
     uint32_t open_holds;            /* at applied */
     bool compared, at_kept, head_met, receipt_met;
-    bool tail_replaced; /* a live node replaced entries of the tail while they were read */
+    bool marked; /* the node stopped because its state differed from the majority's ... */
+    char mark[DATA_MARK_MAX]; /* ... and wrote this down */
+    bool tail_replaced;       /* a live node replaced entries of the tail while they were read */
     int64_t machine_drift;
     double seconds;
     char receipt[4096]; /* the command and its result as JSON */
@@ -36,6 +40,8 @@ struct replay {
     struct replay_scratch scratch;
     struct core_position pos; /* of the machine */
     struct replay_books books;
+    struct replay_leaders leaders; /* who had another chain */
+    uint64_t entry, entry_term;    /* being executed */
     struct replay_facts facts;
     struct term_runs terms; /* of what was executed past the state, to see a replaced tail */
     struct log_conf conf;   /* newest configuration entry executed */
