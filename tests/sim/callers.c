@@ -89,6 +89,9 @@ static unsigned later_kind(struct sim_world *w)
     static const unsigned kinds[] = {
         PROTO_CMD_deposit,    PROTO_CMD_deposit,   PROTO_CMD_grant,      PROTO_CMD_refund,
         PROTO_CMD_budget_put, PROTO_CMD_org_pause, PROTO_CMD_org_resume, PROTO_CMD_org_resume};
+    if (sim_permille(&w->random, 250))
+        return w->faulty && sim_permille(&w->random, 400) ? PROTO_CMD_cluster_transfer
+                                                          : PROTO_CMD_feature_level;
     return kinds[sim_below(&w->random, sizeof kinds / sizeof kinds[0])];
 }
 
@@ -104,7 +107,8 @@ static uint32_t admin_command(struct sim_world *w, unsigned setup)
     struct proto_command c = begin(w, kind, &number);
     if (number == 0)
         return 0;
-    c.head.org = shadow_org_id(0);
+    if (!proto_command_cluster(kind))
+        c.head.org = shadow_org_id(0);
     c.head.cred = secret(OPERATOR);
     int64_t amount = (int64_t)(1 + sim_below(&w->random, 40)) * USD;
     switch (kind) {
@@ -127,6 +131,13 @@ static uint32_t admin_command(struct sim_world *w, unsigned setup)
                      setup == 7 || sim_permille(&w->random, 500) ? PROTO_WINDOW_hourly
                                                                  : PROTO_WINDOW_absolute,
                      amount * 2);
+        break;
+    case PROTO_CMD_feature_level:
+        c.body.feature_level.level = 1 + sim_below(&w->random, SIM_LEVELS);
+        break;
+    case PROTO_CMD_cluster_transfer:
+        c.body.cluster_transfer.node = sim_below(&w->random, (unsigned)w->n + 1);
+        w->counters.transfers_commanded++;
         break;
     case PROTO_CMD_org_pause:
     case PROTO_CMD_org_resume:

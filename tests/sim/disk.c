@@ -232,9 +232,8 @@ static struct change *read_changes(struct sim_world *w, const struct state_chang
     return out;
 }
 
-static const struct sim_state *merge(struct sim_node *n, const struct sim_state *old,
-                                     const struct state_changes *changes,
-                                     const struct state_meta *meta)
+static struct sim_state *merge(struct sim_node *n, const struct sim_state *old,
+                               const struct state_changes *changes, const struct state_meta *meta)
 {
     size_t k, at = 0, old_n = old ? old->n : 0;
     struct change *c = read_changes(n->w, changes, &k);
@@ -262,6 +261,35 @@ static const struct sim_state *merge(struct sim_node *n, const struct sim_state 
     while (at < old_n)
         s->record[s->n++] = old->record[at++];
     return s;
+}
+
+static bool in_span(const struct sim_record *r, int64_t clock_us)
+{
+    for (unsigned i = 0; i < CORE_MORTAL; i++) {
+        uint8_t from[CORE_MORTAL_KEY], to[CORE_MORTAL_KEY];
+        size_t from_n, to_n;
+        core_mortal(i, clock_us, from, &from_n, to, &to_n);
+        if (order(r->key, r->klen, from, from_n) >= 0 && order(r->key, r->klen, to, to_n) < 0)
+            return true;
+    }
+    return false;
+}
+
+/* A node sweeps the dead in its own time; here at the first occasion, or never. */
+static void sweep(struct sim_node *n, struct sim_state *s)
+{
+    size_t kept = 0;
+    if (n->id % 3 == 0)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct sim_record *r = &s->record[i];
+        bool dead = core_record_dead(r->key, r->klen, r->value, r->vlen, s->meta.clock_us);
+        if (dead && !in_span(r, s->meta.clock_us))
+            sim_fail(n->w, "n%d: a dead record stands where the sweep does not look", n->id);
+        if (!dead)
+            s->record[kept++] = *r;
+    }
+    s->n = kept;
 }
 
 const struct sim_state *disk_with(struct sim_node *n, const struct state_changes *changes)
@@ -293,7 +321,9 @@ static int write_checkpoint(void *ctx, const struct state_changes *changes,
         m.applied_term = n->log[m.applied_index].term;
         m.chain = w->chain[m.applied_index];
     }
-    n->writing = merge(n, n->durable, changes, &m);
+    struct sim_state *s = merge(n, n->durable, changes, &m);
+    sweep(n, s);
+    n->writing = s;
     n->state_told = false;
     n->writing_index = meta->applied_index;
     uint64_t ms = 1 + sim_below(&w->random, 10 * n->disk_ms + 1);

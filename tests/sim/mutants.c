@@ -8,6 +8,7 @@
 #include "ledger/core/machine.h"
 #include "ledger/raft/engine_heap.h"
 #include "ledger/raft/pump_state.h"
+#include "proto/level.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@ int64_t sim_wall_us = INT64_MIN;
 int sim_running;
 int sim_alloc_left = -1;
 unsigned sim_alloc_failed;
+uint32_t sim_level[8];
 
 static const struct {
     const char *name, *text;
@@ -170,6 +172,32 @@ WRAP(enum accord_verdict, accord_judge, struct accord *a, const struct pump_peer
 WRAP(bool, node_may_decide, const struct node *n)
 {
     return sim_mutation == SIM_disputed_decides || __real_node_may_decide(n);
+}
+
+/* ---- feature levels: of the program that is running ---- */
+
+WRAP(uint32_t, proto_level_known, void)
+{
+    (void)__real_proto_level_known;
+    return sim_running > 0 ? sim_level[sim_running] : SIM_LEVELS;
+}
+
+/* What came with which level, in this history. */
+WRAP(uint32_t, proto_level_of, unsigned kind)
+{
+    (void)__real_proto_level_of;
+    return kind == PROTO_CMD_extend ? 2 : kind == PROTO_CMD_cluster_transfer ? 3 : 1;
+}
+
+WRAP(enum proto_code, node_admit, void *ctx, const struct serve_command *c, const char **reason)
+{
+    enum proto_code code = __real_node_admit(ctx, c, reason);
+    bool raise = proto_command_kind(c->p, c->n) == PROTO_CMD_feature_level;
+    if (sim_mutation == SIM_level_unasked && raise && code == PROTO_CLUSTER_NOT_READY)
+        return PROTO_OK;
+    if (sim_mutation == SIM_level_unchecked && code == PROTO_LEVEL_TOO_LOW)
+        return PROTO_OK;
+    return code;
 }
 
 /* ---- no memory ---- */

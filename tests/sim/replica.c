@@ -293,6 +293,11 @@ void replica_start(struct sim_node *n)
         sim_say(w, "n%d does not start: its directory is marked", n->id);
         return;
     }
+    if (n->level < SIM_LEVELS && sim_permille(&w->random, 250)) {
+        n->level++;
+        w->counters.upgrades++;
+    }
+    sim_level[n->id] = n->level;
     const struct node_start start = {.state = n->durable ? &n->durable->meta : &none,
                                      .log = &log,
                                      .disable_guards = guards_off()};

@@ -218,6 +218,22 @@ static void org_write(struct shadow *s, unsigned org, const struct proto_command
         shadow_created(r, orgs);
 }
 
+/* ---- the cluster ---- */
+uint32_t shadow_level(const struct shadow *s)
+{
+    return s->level > 0 ? s->level : 1;
+}
+
+static void feature_level(struct shadow *s, uint32_t level, struct proto_result *r)
+{
+    if (level <= shadow_level(s)) {
+        shadow_code(r, PROTO_VERSION_CONFLICT);
+        return;
+    }
+    s->level = level;
+    shadow_created(r, level);
+}
+
 /* ---- any command ---- */
 static void run(struct shadow *s, unsigned org, const struct shadow_cred *who,
                 const struct proto_command *c, struct proto_result *r)
@@ -256,6 +272,12 @@ static void run(struct shadow *s, unsigned org, const struct shadow_cred *who,
         break;
     case PROTO_CMD_extend:
         shadow_extend(s, org, who, c, r);
+        break;
+    case PROTO_CMD_feature_level:
+        feature_level(s, c->body.feature_level.level, r);
+        break;
+    case PROTO_CMD_cluster_transfer: /* the leader's to carry out */
+        shadow_code(r, PROTO_OK);
         break;
     default:
         pay(s, org, c->head.kind, &c->body.deposit, r);
@@ -349,7 +371,7 @@ static unsigned check_who(struct shadow *s, const struct proto_command *c, unsig
             return PROTO_FORBIDDEN;
         *org = (*who)->org;
     }
-    if (kind == PROTO_CMD_price_import)
+    if (kind == PROTO_CMD_price_import || proto_command_cluster(kind))
         return PROTO_OK;
     return *org < SHADOW_ORGS && (kind == PROTO_CMD_org_create || s->org[*org].there)
                ? PROTO_OK

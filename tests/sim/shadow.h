@@ -132,6 +132,7 @@ struct shadow {
     struct shadow_name pending_source;
     uint64_t settled, refused;
     int64_t unconfirmed;
+    uint32_t level; /* feature level in force; 0: the first */
 };
 
 /* One of a request's ceilings. */
@@ -153,6 +154,7 @@ uint32_t shadow_entry(struct shadow *s, uint64_t term, int64_t stamp_us);
 void shadow_command(struct shadow *s, const struct proto_command *c,
                     const struct proto_hash *digest, struct proto_result *r);
 void shadow_code(struct proto_result *r, unsigned code);
+uint32_t shadow_level(const struct shadow *s);
 
 /* ---- shadow_hold.c ---- */
 int64_t shadow_id_us(const struct proto_uuid *id);

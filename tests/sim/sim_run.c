@@ -362,6 +362,7 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
     n->term = n->last = 1;
     n->log[1] =
         (struct sim_entry){.term = 1, .kind = ENTRY_CHANGE, .data = conf, .len = (uint32_t)len};
+    n->level = 1 + (w->mixed ? sim_below(&w->random, SIM_LEVELS) : SIM_LEVELS - 1);
     n->mono_ms = 1000 + sim_below(&w->random, 1000000);
     n->offset_us =
         1000 * ((int64_t)sim_below(&w->random, 2 * SIM_GOOD_CLOCK_MS) - SIM_GOOD_CLOCK_MS);
@@ -451,6 +452,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
     /* Holds expire half a minute after a change of leader: long runs see it. */
     w->end_ms = w->heal_ms + (sim_permille(&w->random, 250) ? 45000 : 7000);
     w->faulty = true;
+    w->mixed = sim_permille(&w->random, 400);
     draw_rates(w);
     boot(w);
     sim_put(&w->events, 200 + sim_below(&w->random, 3000), SIM_FAULT, 0, 0, NULL);

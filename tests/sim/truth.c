@@ -9,6 +9,7 @@
 #include "proto/base/check.h"
 #include "proto/batch.h"
 #include "proto/hash.h"
+#include "proto/level.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +31,7 @@ static void shadow_clear(void)
     memset(shadow.prices, 0, sizeof shadow.prices);
     shadow.clock_us = shadow.grace_until_us = shadow.unconfirmed = 0;
     shadow.index = shadow.term = shadow.settled = shadow.refused = 0;
-    shadow.ordinal = shadow.version = shadow.pending = 0;
+    shadow.ordinal = shadow.version = shadow.pending = shadow.level = 0;
     shadow.creds = shadow.counters = shadow.holds = shadow.dones = 0;
     shadow.operator_hash = (struct proto_hash){{0}};
 }
@@ -134,6 +135,9 @@ static void compare_command(struct sim_world *w, uint64_t index, uint32_t i, str
         sim_fail(w, "entry %" PRIu64 ", command %u cannot be decoded", index, i);
         return;
     }
+    if (proto_level_of(c.head.kind) > shadow_level(&shadow))
+        sim_fail(w, "LEVEL: entry %" PRIu64 " has a %s, and level %u is in force", index,
+                 proto_command_name(c.head.kind), (unsigned)shadow_level(&shadow));
     proto_sha256_of(bytes.p, bytes.n, &digest);
     shadow.ordinal = i;
     shadow_command(&shadow, &c, &digest, &wanted);
@@ -143,6 +147,8 @@ static void compare_command(struct sim_world *w, uint64_t index, uint32_t i, str
     if (c.head.kind == PROTO_CMD_reserve && wanted.code == PROTO_OK &&
         !(wanted.flags & PROTO_FLAG_DUPLICATE))
         check_admission(w, index, &c.head.id);
+    w->counters.levels_raised += c.head.kind == PROTO_CMD_feature_level &&
+                                 wanted.code == PROTO_OK && !(wanted.flags & PROTO_FLAG_DUPLICATE);
     *number = number_of(w, &c.head.id);
     if (*number > 0)
         note_result(w, index, *number, &got);
@@ -288,8 +294,11 @@ static void acknowledge(struct sim_node *n, struct sim_rpc *rpc, unsigned i,
     struct sim_world *w = n->w;
     struct proto_result r = {0};
     uint32_t number = rpc->command[i];
-    if (item->index == 0) { /* its deadline passed before it was proposed */
+    if (item->index == 0) { /* its deadline passed before it was proposed, or it may not be now */
         w->command[number].refusals++;
+        if (proto_result_get(item->result.p, item->result.n, &r, NULL))
+            rpc->code[i] = r.code;
+        w->counters.level_refusals += r.code == PROTO_LEVEL_TOO_LOW;
         return;
     }
     if (item->index > w->applied || item->ordinal >= w->results[item->index].n ||

@@ -80,7 +80,9 @@ enum sim_mutation {
     X(diverged_goes_on, 300, "a node whose state differs from the others' never stops")            \
     X(disputed_decides, 1000, "a node decides and answers while states are disputed")              \
     X(stale_agreement, 1000, "an agreement of before the dispute counts")                          \
-    X(right_one_stops, 500, "a node stops for good at the first word against it")
+    X(right_one_stops, 500, "a node stops for good at the first word against it")                  \
+    X(level_unasked, 500, "a level is raised without asking who knows it")                         \
+    X(level_unchecked, 300, "a leader proposes commands of a level that is not in force")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
@@ -92,6 +94,9 @@ extern int sim_running;                /* its id */
 /* The node that is running gets no memory after so many more allocations; < 0: it does. */
 extern int sim_alloc_left;
 extern unsigned sim_alloc_failed;
+/* The highest feature level that each node's program knows; 0: what checkers know. */
+enum { SIM_LEVELS = 3 };
+extern uint32_t sim_level[8];
 
 /* ---- what a disk holds ---- */
 struct sim_entry {
@@ -129,6 +134,7 @@ struct sim_node {
     uint64_t life;     /* counts starts and crashes: events of an earlier life are void */
     bool dying;        /* a fault struck inside a callback: nothing gets out any more */
     struct node *node; /* the shipped object */
+    uint32_t level;    /* that its program knows: rises with a restart */
     /* disk */
     uint64_t term, vote, incarnation;
     struct sim_entry log[SIM_LOG + 1];
@@ -241,6 +247,10 @@ struct sim_caller {
     X(wrong_answers)                                                                               \
     X(contradictions)                                                                              \
     X(rebuilds)                                                                                    \
+    X(levels_raised)                                                                               \
+    X(level_refusals)                                                                              \
+    X(upgrades)                                                                                    \
+    X(transfers_commanded)                                                                         \
     X(full_disks)                                                                                  \
     X(checkpoints)                                                                                 \
     X(messages)                                                                                    \
@@ -269,6 +279,7 @@ struct sim_world {
     bool over;                                      /* nodes that go down now did not crash */
     bool faulty;                                    /* until the heal */
     bool lied;                                      /* some node's state was spoiled */
+    bool mixed;                                     /* programs of several versions */
     bool harsh;                                     /* a run for consensus rather than for money */
     struct sim_faults rate;                         /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
