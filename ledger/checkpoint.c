@@ -3,21 +3,21 @@
 
 #include "proto/base/check.h"
 
-#include <errno.h>
-#include <string.h>
+const struct state_sweep_rules checkpoint_sweep = {
+    .spans = CORE_MORTAL, .span = core_mortal, .dead = core_record_dead};
+_Static_assert((int)CORE_MORTAL <= (int)SWEEP_SPANS, "ranges of the sweep");
+_Static_assert((int)CORE_MORTAL_KEY <= (int)SWEEP_SPAN_KEY, "keys of its ranges");
 
 void checkpoint_init(struct checkpoint *c, const struct checkpoint_config *config,
                      struct core_machine *machine, const struct node_io *io, uint64_t index)
 {
     *c = (struct checkpoint){.config = *config, .machine = machine, .io = io, .index = index};
     state_changes_init(&c->changes);
-    state_changes_init(&c->dead);
 }
 
 void checkpoint_close(struct checkpoint *c)
 {
     state_changes_close(&c->changes);
-    state_changes_close(&c->dead);
 }
 
 uint64_t checkpoint_due_ms(const struct checkpoint *c)
@@ -50,11 +50,7 @@ int checkpoint_start(struct checkpoint *c, uint64_t mono_ms, const struct log_co
     core_machine_position(c->machine, &at);
     if (c->writing || at.index <= c->index)
         return 0;
-    /* The dead come first: a later change of the same record wins. */
-    struct state_changes spare = c->changes;
-    c->changes = c->dead;
-    c->dead = spare;
-    state_changes_clear(&c->dead);
+    state_changes_clear(&c->changes);
     int rv = core_machine_changes(c->machine, add_change, &c->changes);
     if (rv != 0)
         return rv;
@@ -72,45 +68,6 @@ int checkpoint_start(struct checkpoint *c, uint64_t mono_ms, const struct log_co
     return 0;
 }
 
-/* ---- the dead ---- */
-
-struct sweep {
-    struct checkpoint *c;
-    int64_t clock_us;
-    unsigned seen;
-};
-
-enum { SWEEP_PAUSE = 1 };
-
-/* Runs before anything else is applied, so a record that changes later is in a later change. */
-static int look(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
-{
-    struct sweep *s = ctx;
-    struct checkpoint *c = s->c;
-    if (s->seen++ == CHECKPOINT_SWEEP_RECORDS) {
-        CHECK(klen <= sizeof c->sweep_from);
-        memcpy(c->sweep_from, key, klen);
-        c->sweep_n = klen;
-        return SWEEP_PAUSE;
-    }
-    if (!core_record_dead(key, klen, value, vlen, s->clock_us))
-        return 0;
-    c->swept++;
-    return state_changes_add(&c->dead, key, klen, NULL, 0);
-}
-
-static int sweep(struct checkpoint *c)
-{
-    struct core_position at;
-    core_machine_position(c->machine, &at);
-    struct sweep s = {.c = c, .clock_us = at.clock_us};
-    int rv =
-        c->io->scan(c->io->ctx, NULL, 0, c->sweep_n ? c->sweep_from : NULL, c->sweep_n, look, &s);
-    if (rv == 0)
-        c->sweep_n = 0; /* the end: from the start next time */
-    return rv < 0 ? rv : 0;
-}
-
 int checkpoint_done(struct checkpoint *c, uint64_t mono_ms, uint64_t index)
 {
     CHECK(c->writing && index == c->writing_index);
@@ -122,6 +79,5 @@ int checkpoint_done(struct checkpoint *c, uint64_t mono_ms, uint64_t index)
     c->writing = false;
     c->index = index;
     core_machine_written(c->machine);
-    int rv = c->io->refresh(c->io->ctx);
-    return rv != 0 ? rv : sweep(c);
+    return c->io->refresh(c->io->ctx);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The loop's side of checkpoints: when one is due it copies the machine's changed records and hands
- * them to its host; when it is durable the machine, the reader and the pump learn of it. After each
- * one a bounded piece of the store is searched for records that can no longer influence any result;
- * their deletion goes with the next checkpoint. Loop thread only.
+ * them to its host; when it is durable the machine, the reader and the pump learn of it. Records
+ * that can no longer influence any result are swept out by the writer (checkpoint_sweep). Loop
+ * thread only.
  *
  *   idle --due--> writing --on_done (inbox)--> idle
  *
@@ -17,11 +17,11 @@
 
 #include "ledger/core/core.h"
 #include "ledger/node_io.h"
+#include "ledger/store/sweep.h"
 
 #include <stdbool.h>
 
 enum {
-    CHECKPOINT_SWEEP_RECORDS = 2000, /* looked at after each checkpoint */
     CHECKPOINT_LONG_MS = 150,
     CHECKPOINT_REST = 3,
     CHECKPOINT_REST_MAX_MS = 6000,
@@ -37,16 +37,16 @@ struct checkpoint {
     struct checkpoint_config config;
     struct core_machine *machine;
     const struct node_io *io;
-    struct state_changes changes, dead;
+    struct state_changes changes;
     uint64_t index; /* of the last one that is durable */
     uint64_t writing_index;
     uint64_t last_ms;
     uint64_t rest_until_ms;
     bool writing;
-    uint8_t sweep_from[STATE_KEY_MAX + 1]; /* the sweep goes on here */
-    size_t sweep_n;
-    uint64_t swept; /* records deleted since the start */
 };
+
+/* What of the state's records is dead, for whoever writes checkpoints. */
+extern const struct state_sweep_rules checkpoint_sweep;
 
 /* index: where the store stands. io outlives it. */
 void checkpoint_init(struct checkpoint *c, const struct checkpoint_config *config,

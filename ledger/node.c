@@ -215,7 +215,7 @@ static int open_threads(struct node_host *h)
     const struct log_thread_calls log = {
         .ctx = h, .on_persisted = on_persisted, .on_fatal = on_fatal, .on_trimmed = on_trimmed};
     const struct checkpoint_thread_calls checkpoints = {
-        .ctx = h, .on_done = on_checkpoint_done, .on_fatal = on_fatal};
+        .ctx = h, .on_done = on_checkpoint_done, .on_fatal = on_fatal, .sweep = &checkpoint_sweep};
     if (log_thread_start(&h->log, h->dir.log, &log) != 0 ||
         checkpoint_thread_start(&h->checkpointer, h->dir.state, &checkpoints) != 0)
         return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");

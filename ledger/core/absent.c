@@ -3,16 +3,10 @@
 
 #include "ledger/core/record.h"
 
-static bool is_hold(const uint8_t *key, size_t klen)
-{
-    return klen == 1 + 2 * sizeof(struct proto_uuid) &&
-           (key[0] == CORE_TABLE_hold || key[0] == CORE_TABLE_closed);
-}
-
 static int64_t second_of(const uint8_t *key)
 {
-    struct proto_uuid id;
-    memcpy(id.b, key + 1 + sizeof id.b, sizeof id.b);
+    struct proto_uuid org, id;
+    core_key_hold_parts(key, &org, &id);
     return proto_uuid_time_ms(&id) / 1000;
 }
 
@@ -47,7 +41,7 @@ static void move_to(struct core_absent *a, int64_t second)
 
 void core_absent_note(struct core_absent *a, const uint8_t *key, size_t klen)
 {
-    if (!is_hold(key, klen))
+    if (!core_key_of_hold(key, klen))
         return;
     int64_t second = second_of(key);
     move_to(a, second);
@@ -57,7 +51,7 @@ void core_absent_note(struct core_absent *a, const uint8_t *key, size_t klen)
 
 bool core_absent_sure(const struct core_absent *a, const uint8_t *key, size_t klen)
 {
-    if (!is_hold(key, klen))
+    if (!core_key_of_hold(key, klen))
         return false;
     int64_t second = second_of(key);
     if (second < a->base)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Which hold ids the store below cannot have, so that a fresh one need not be looked for there
- * (every reserve asks for its id in two tables). Speed only: an answer of "sure" must be certain.
+ * (every reserve asks for its id in three tables). Speed only: an answer of "sure" must be certain.
  *
  * A hold's id carries its time (UUIDv7), and no record of it is made unless that time is at most
  * CORE_AHEAD_US ahead of replicated time. So below are only ids of before the start (`base`), and
@@ -27,7 +27,7 @@ struct core_absent {
 /* The store below stands at this replicated time. Nothing was dropped yet. */
 void core_absent_start(struct core_absent *a, int64_t clock_us);
 /* The record of this key was dropped from memory, or is not known to be in it; other tables than
- * hold and closed: nothing. */
+ * hold, refused and closed: nothing. */
 void core_absent_note(struct core_absent *a, const uint8_t *key, size_t klen);
 /* The store below has no such record. Other tables: false. */
 bool core_absent_sure(const struct core_absent *a, const uint8_t *key, size_t klen);

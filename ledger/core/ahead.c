@@ -10,7 +10,7 @@ struct way {
     const struct proto_command *c;
     bool admits; /* a reserve; else settle or release */
     struct proto_uuid org_id;
-    struct core_hint cred, org, key, hold, closed;
+    struct core_hint cred, org, key, hold, decided;
     struct core_hint rules[SCOPES];
     struct core_hint budget[CORE_AHEAD_BUDGETS], counter[CORE_HOLD_COUNTERS];
     uint32_t budgets, counters;
@@ -35,10 +35,14 @@ static void want(struct core_machine *m, struct core_hint *h, const struct core_
 static void want_hold(struct core_machine *m, struct way *y, const struct proto_uuid *id)
 {
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_hold, &y->org_id, id->b, sizeof id->b);
+    core_key_hold(&k, CORE_TABLE_hold, &y->org_id, id);
     want(m, &y->hold, &k);
+    if (y->admits) {
+        k.b[0] = CORE_TABLE_refused;
+        want(m, &y->decided, &k);
+    }
     k.b[0] = CORE_TABLE_closed;
-    want(m, &y->closed, &k);
+    want(m, &y->decided, &k);
 }
 
 static void want_org(struct core_machine *m, struct way *y)

@@ -33,7 +33,7 @@ enum {
 /* Replicated-time constants, microseconds. Part of the machine version. */
 #define CORE_HOT_HORIZON_US INT64_C(600000000)       /* 10 min: ids of reserve, settle, ... */
 #define CORE_ADMIN_HORIZON_US INT64_C(2592000000000) /* 30 days: all other ids */
-#define CORE_IDEMPOTENCY_US INT64_C(86400000000)        /* 24 h: an Idempotency-Key */
+#define CORE_IDEMPOTENCY_US INT64_C(86400000000)     /* 24 h: an Idempotency-Key */
 #define CORE_AHEAD_US INT64_C(300000000)             /* an id from further ahead: MALFORMED */
 #define CORE_HOLD_GRACE_US INT64_C(30000000)         /* no expiry this long after a new term */
 #define CORE_LATE_WINDOW_US INT64_C(604800000000)    /* 7 days: settle after expiry */
@@ -191,6 +191,11 @@ size_t core_machine_records(const struct core_machine *m); /* in memory */
  * from the store below. Pure. */
 bool core_record_dead(const void *key, size_t klen, const void *value, size_t vlen,
                       int64_t clock_us);
+/* Where dead records can stand, and no others need be looked at: in CORE_MORTAL ranges of keys,
+ * each from `from` (with it) to `to` (without), within one table (a key's first byte). */
+enum { CORE_MORTAL = 6, CORE_MORTAL_KEY = 7 };
+void core_mortal(unsigned i, int64_t clock_us, uint8_t from[CORE_MORTAL_KEY], size_t *from_n,
+                 uint8_t to[CORE_MORTAL_KEY], size_t *to_n);
 /* Every record in memory, any order (replay: all there are). */
 __attribute__((warn_unused_result)) int core_machine_visit(struct core_machine *m,
                                                            core_change_visit *visit, void *ctx);

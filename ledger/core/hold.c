@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A hold's life. Table `hold` has the open and the expired ones, table `closed` the decided ones:
+ * A hold's life. Table `hold` has the open and the expired ones; the decided ones stand in
+ * `closed`, or in `refused` what never was a hold and need not be known for long:
  *
  *    reserve --> OPEN --settle--> SETTLED          reserve refused --> REFUSED
  *                 | \---release--> RELEASED        release of an unknown hold --> FORESTALLED
@@ -17,7 +18,7 @@ struct core_hold *core_hold_get(struct core_machine *m, const struct proto_uuid 
                                 const struct proto_uuid *id)
 {
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_hold, org, id->b, sizeof id->b);
+    core_key_hold(&k, CORE_TABLE_hold, org, id);
     struct core_hold *h = core_get(m, &k);
     if (h && h->state == CORE_HOLD_EXPIRED && h->deadline_us + CORE_LATE_WINDOW_US < m->at.clock_us)
         return NULL;
@@ -28,17 +29,24 @@ struct core_closed *core_closed_get(struct core_machine *m, const struct proto_u
                                     const struct proto_uuid *id)
 {
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_closed, org, id->b, sizeof id->b);
+    core_key_hold(&k, CORE_TABLE_closed, org, id);
     struct core_closed *c = core_get(m, &k);
+    if (!c) {
+        k.b[0] = CORE_TABLE_refused;
+        c = core_get(m, &k);
+    }
     return c && c->keep_until_us >= m->at.clock_us ? c : NULL;
 }
 
 struct core_closed *core_closed_put(struct core_machine *m, const struct proto_uuid *org,
-                                    const struct proto_uuid *id)
+                                    const struct proto_uuid *id, enum core_closed_state state)
 {
+    bool brief = state == CORE_CLOSED_REFUSED || state == CORE_CLOSED_FORESTALLED;
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_closed, org, id->b, sizeof id->b);
-    return core_put(m, &k, sizeof(struct core_closed));
+    core_key_hold(&k, brief ? CORE_TABLE_refused : CORE_TABLE_closed, org, id);
+    struct core_closed *c = core_put(m, &k, sizeof *c);
+    c->state = (uint8_t)state;
+    return c;
 }
 
 void core_hold_draw(struct core_machine *m, const struct proto_uuid *org_id, struct core_org *org,
@@ -107,7 +115,7 @@ struct core_closed *core_hold_close(struct core_machine *m, const struct proto_u
                                     struct core_hold *h, const struct proto_uuid *id,
                                     enum core_closed_state state)
 {
-    struct core_closed *c = core_closed_put(m, org_id, id);
+    struct core_closed *c = core_closed_put(m, org_id, id, state);
     int64_t from = h->deadline_us > m->at.clock_us ? h->deadline_us : m->at.clock_us;
     c->digest = h->digest;
     c->token = h->token;
@@ -120,7 +128,6 @@ struct core_closed *core_hold_close(struct core_machine *m, const struct proto_u
     c->key = h->key;
     c->price_version = h->price_version;
     c->candidate = h->candidate;
-    c->state = (uint8_t)state;
     core_drop(m, h);
     return c;
 }

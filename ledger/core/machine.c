@@ -136,7 +136,7 @@ int core_machine_restore_open(struct core_machine *m, const void *key, size_t kl
 {
     const uint8_t *k = key;
     struct core_hold head;
-    if (klen != 33 || k[0] != CORE_TABLE_hold || vlen < sizeof head) {
+    if (!core_key_of_hold(k, klen) || k[0] != CORE_TABLE_hold || vlen < sizeof head) {
         core_fail(m, -EIO, "a stored hold has the wrong size");
         return m->failed;
     }
@@ -149,8 +149,7 @@ int core_machine_restore_open(struct core_machine *m, const void *key, size_t kl
     }
     struct core_open o = {
         .deadline_us = head.deadline_us, .index = head.index, .ordinal = head.ordinal};
-    memcpy(o.org.b, k + 1, sizeof o.org.b);
-    memcpy(o.id.b, k + 17, sizeof o.id.b);
+    core_key_hold_parts(k, &o.org, &o.id);
     core_open_heap_remove(&m->heap, head.index, head.ordinal); /* told twice: once counts */
     core_open_heap_add(&m->heap, &o);
     core_overlay_load(&m->overlay, key, klen, value, vlen);

@@ -150,7 +150,7 @@ struct core_hold *core_hold_get(struct core_machine *m, const struct proto_uuid 
 struct core_closed *core_closed_get(struct core_machine *m, const struct proto_uuid *org,
                                     const struct proto_uuid *id);
 struct core_closed *core_closed_put(struct core_machine *m, const struct proto_uuid *org,
-                                    const struct proto_uuid *id);
+                                    const struct proto_uuid *id, enum core_closed_state state);
 /* Moves `amount` into the hold: promo first. The caller has checked that it is there. */
 void core_hold_draw(struct core_machine *m, const struct proto_uuid *org_id, struct core_org *org,
                     struct core_hold *h, const struct proto_uuid *id, int64_t amount);

@@ -181,6 +181,7 @@ static bool passing(unsigned table)
 {
     switch (table) {
     case CORE_TABLE_hold:
+    case CORE_TABLE_refused:
     case CORE_TABLE_closed:
     case CORE_TABLE_command:
     case CORE_TABLE_reference:

@@ -28,24 +28,35 @@ static void name(struct proto_text *t, const char *label, const char *p, size_t 
     proto_text_json(t, core_str(p, n < max ? n : max));
 }
 
-static void print_key(struct proto_text *t, unsigned table, const uint8_t *p, size_t n)
+static void print_uuid(struct proto_text *t, const char *label, const struct proto_uuid *id)
 {
-    struct proto_uuid id;
-    bool of_org = table == CORE_TABLE_org ||
-                  (table >= CORE_TABLE_team && table <= CORE_TABLE_reference) ||
-                  table == CORE_TABLE_audit || table == CORE_TABLE_idempotency;
-    if (of_org && n >= 16) {
-        memcpy(id.b, p, 16);
-        proto_text_put(t, " org=");
-        proto_text_uuid(t, &id);
-        p += 16;
-        n -= 16;
+    proto_text_put(t, label);
+    proto_text_uuid(t, id);
+}
+
+static void print_key(struct proto_text *t, const uint8_t *k, size_t klen)
+{
+    unsigned table = k[0];
+    const uint8_t *p = k + 1;
+    size_t n = klen - 1;
+    struct proto_uuid org, id;
+    if (core_key_of_hold(k, klen)) {
+        core_key_hold_parts(k, &org, &id);
+        print_uuid(t, " org=", &org);
+        print_uuid(t, " id=", &id);
+        return;
     }
-    if ((table == CORE_TABLE_hold || table == CORE_TABLE_closed) && n == 16) {
-        memcpy(id.b, p, 16);
-        proto_text_put(t, " id=");
-        proto_text_uuid(t, &id);
-    } else if (n == 4) {
+    bool of_org = table == CORE_TABLE_org ||
+                  (table >= CORE_TABLE_team && table <= CORE_TABLE_counter) ||
+                  table == CORE_TABLE_command || table == CORE_TABLE_reference ||
+                  table == CORE_TABLE_audit || table == CORE_TABLE_idempotency;
+    if (of_org && n >= sizeof org.b) {
+        memcpy(org.b, p, sizeof org.b);
+        print_uuid(t, " org=", &org);
+        p += sizeof org.b;
+        n -= sizeof org.b;
+    }
+    if (n == 4) {
         number(t, "number", (int64_t)p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3]);
     } else if (n > 0) {
         proto_text_put(t, " key=");
@@ -160,6 +171,7 @@ static void print_value(struct proto_text *t, unsigned table, const void *value)
     case CORE_TABLE_hold:
         print_hold(t, value);
         break;
+    case CORE_TABLE_refused:
     case CORE_TABLE_closed:
         print_closed(t, value);
         break;
@@ -192,7 +204,7 @@ void core_record_print(struct proto_text *t, const void *key, size_t klen, const
         return;
     }
     proto_text_put(t, core_table_name(k[0]));
-    print_key(t, k[0], k + 1, klen - 1);
+    print_key(t, k, klen);
     if (value && vlen <= sizeof aligned)
         memcpy(aligned, value, vlen);
     if (!value)

@@ -61,6 +61,14 @@ void core_key_org_bytes(struct core_key *k, enum core_table table, const struct 
     key_add(k, p, n);
 }
 
+void core_key_hold(struct core_key *k, enum core_table table, const struct proto_uuid *org,
+                   const struct proto_uuid *id)
+{
+    key_begin(k, table);
+    key_add(k, id->b, sizeof id->b);
+    key_add(k, org->b, sizeof org->b);
+}
+
 void core_key_command(struct core_key *k, const struct proto_uuid *org,
                       const struct proto_hash *principal, const struct proto_uuid *id)
 {
@@ -159,6 +167,7 @@ bool core_record_fits(unsigned table, const void *value, size_t vlen)
         return vlen == sizeof(struct core_counter);
     case CORE_TABLE_hold:
         return hold_fits(value, vlen);
+    case CORE_TABLE_refused:
     case CORE_TABLE_closed:
         return vlen == sizeof(struct core_closed);
     case CORE_TABLE_command:
@@ -173,45 +182,6 @@ bool core_record_fits(unsigned table, const void *value, size_t vlen)
         return audit_fits(value, vlen);
     case CORE_TABLE_idempotency:
         return vlen == sizeof(struct core_idempotency);
-    default:
-        return false;
-    }
-}
-
-/* How long a hold's counters may still be moved once their window has ended: by an open hold, or by
- * a late settle, which comes at most a hold's life and the late window after the window's end. */
-static bool counter_dead(const struct core_counter *c, int64_t clock_us)
-{
-    return c->open == 0 && c->held == 0 &&
-           core_add_capped(c->end_us, CORE_HOLD_LIFE_US + CORE_LATE_WINDOW_US) < clock_us;
-}
-
-bool core_record_dead(const void *key, size_t klen, const void *value, size_t vlen,
-                      int64_t clock_us)
-{
-    union { /* the store's bytes need not be aligned */
-        struct core_hold hold;
-        struct core_closed closed;
-        struct core_done done;
-        struct core_counter counter;
-        struct core_idempotency idempotency;
-    } v;
-    if (klen == 0)
-        return false;
-    memset(&v, 0, sizeof v);
-    memcpy(&v, value, vlen < sizeof v ? vlen : sizeof v);
-    switch (*(const uint8_t *)key) {
-    case CORE_TABLE_hold:
-        return vlen >= sizeof v.hold && v.hold.state == CORE_HOLD_EXPIRED &&
-               v.hold.deadline_us + CORE_LATE_WINDOW_US < clock_us;
-    case CORE_TABLE_closed:
-        return vlen == sizeof v.closed && v.closed.keep_until_us < clock_us;
-    case CORE_TABLE_command:
-        return vlen == sizeof v.done && v.done.keep_until_us < clock_us;
-    case CORE_TABLE_idempotency:
-        return vlen == sizeof v.idempotency && v.idempotency.keep_until_us < clock_us;
-    case CORE_TABLE_counter:
-        return vlen == sizeof v.counter && counter_dead(&v.counter, clock_us);
     default:
         return false;
     }

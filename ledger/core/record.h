@@ -3,9 +3,11 @@
  * compared and moved between machines byte by byte: little-endian, every padding byte named and
  * zero, sizes asserted. A changed struct is a new machine version.
  *
- * A key begins with its table's byte, then (but for the group's own tables and the indexes that
- * lead to an org) the org's 16-byte UUID; numbers in keys are big-endian, so that key order is
- * number order.
+ * A key begins with its table's byte, then (but for the group's own tables, the indexes that lead
+ * to an org, and holds) the org's 16-byte UUID; numbers in keys are big-endian, so that key order
+ * is number order. What there is one of for every call (hold, refused, closed) has the id first,
+ * which begins with its time, and the org behind it: such records are then written side by side
+ * and die side by side, and the table of which most stay comes last, so that pages fill up.
  */
 #ifndef HOLDFAST_CORE_RECORD_H
 #define HOLDFAST_CORE_RECORD_H
@@ -24,13 +26,14 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored li
  *   team key budget  org, number
  *   rules         org, scope, exact or `*`, subject or name     -> budget numbers
  *   counter       org, budget, generation, instance, window start
- *   hold          org, hold id                   open and expired-but-unsettled holds
- *   closed        org, hold id                   decided: refused, settled, released, forestalled
+ *   hold          hold id, org                   open and expired-but-unsettled holds
+ *   refused       hold id, org                   refused, or forestalled: kept for minutes
  *   command       org, principal, command id     all other commands' outcomes
  *   reference     org, SHA-256 of the reference
  *   price         version, row
  *   price_model   version, model name            -> row
- *   audit         org (zero: group-wide), number */
+ *   audit         org (zero: group-wide), number
+ *   closed        hold id, org                   settled, released: kept for days */
 #define CORE_TABLES(X)                                                                             \
     X(1, group)                                                                                    \
     X(2, org)                                                                                      \
@@ -43,15 +46,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored li
     X(9, rules)                                                                                    \
     X(10, counter)                                                                                 \
     X(11, hold)                                                                                    \
-    X(12, closed)                                                                                  \
+    X(12, refused)                                                                                 \
     X(13, command)                                                                                 \
     X(14, reference)                                                                               \
     X(15, price)                                                                                   \
     X(16, price_model)                                                                             \
     X(17, audit)                                                                                   \
-    X(18, idempotency)
+    X(18, idempotency)                                                                             \
+    X(19, closed)
 #define X(number, name) CORE_TABLE_##name = number,
-enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 18 };
+enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 19 };
 #undef X
 const char *core_table_name(unsigned table);
 
@@ -82,6 +86,21 @@ void core_key_org_number(struct core_key *k, enum core_table table, const struct
                          uint32_t number);
 void core_key_org_bytes(struct core_key *k, enum core_table table, const struct proto_uuid *org,
                         const void *p, size_t n);
+/* Of tables hold, refused, closed. */
+void core_key_hold(struct core_key *k, enum core_table table, const struct proto_uuid *org,
+                   const struct proto_uuid *id);
+static inline bool core_key_of_hold(const uint8_t *key, size_t klen)
+{
+    return klen == 1 + 2 * sizeof(struct proto_uuid) &&
+           (key[0] == CORE_TABLE_hold || key[0] == CORE_TABLE_refused ||
+            key[0] == CORE_TABLE_closed);
+}
+static inline void core_key_hold_parts(const uint8_t *key, struct proto_uuid *org,
+                                       struct proto_uuid *id)
+{
+    memcpy(id->b, key + 1, sizeof id->b);
+    memcpy(org->b, key + 1 + sizeof id->b, sizeof org->b);
+}
 void core_key_command(struct core_key *k, const struct proto_uuid *org,
                       const struct proto_hash *principal, const struct proto_uuid *id);
 /* name.n == 0: the subject is a number (0 for the org itself). */

@@ -28,12 +28,11 @@ static void forestall(struct core_machine *m, struct core_call *x, const struct 
         return;
     if (!forestall_room(m, x->org))
         return; /* the hold, should it come, expires */
-    struct core_closed *c = core_closed_put(m, &x->org_id, id);
+    struct core_closed *c = core_closed_put(m, &x->org_id, id, CORE_CLOSED_FORESTALLED);
     c->token = *token;
     c->index = m->at.index;
     c->ordinal = x->ordinal;
     c->keep_until_us = time_us + CORE_HOT_HORIZON_US;
-    c->state = CORE_CLOSED_FORESTALLED;
 }
 
 static void decided(struct core_call *x, const struct core_closed *c, const struct core_half *token)

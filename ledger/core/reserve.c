@@ -184,7 +184,7 @@ static void admit(struct core_machine *m, struct core_call *x, struct admission 
         return;
     }
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_hold, &x->org_id, id->b, sizeof id->b);
+    core_key_hold(&k, CORE_TABLE_hold, &x->org_id, id);
     struct core_hold *h = core_put(m, &k, sizeof *h + a->lines.n * sizeof h->counter[0]);
     h->digest = x->digest;
     h->token = core_half_of(&c->token);
@@ -229,14 +229,13 @@ static void refuse(struct core_machine *m, struct core_call *x, enum proto_code 
     m->group.refused++;
     if (x->unrecorded)
         return;
-    struct core_closed *c = core_closed_put(m, &x->org_id, id);
+    struct core_closed *c = core_closed_put(m, &x->org_id, id, CORE_CLOSED_REFUSED);
     c->digest = x->digest;
     c->token = core_half_of(&x->c->body.reserve.token);
     c->index = m->at.index;
     c->ordinal = x->ordinal;
     c->keep_until_us = proto_uuid_time_ms(id) * 1000 + CORE_HOT_HORIZON_US;
     c->code = (uint16_t)code;
-    c->state = CORE_CLOSED_REFUSED;
 }
 
 void core_reserve(struct core_machine *m, struct core_call *x)

@@ -14,6 +14,7 @@ struct checkpoint_thread {
     pthread_cond_t wake;
     const struct state_changes *changes; /* NULL: idle. Guarded by the mutex, like all below */
     struct state_meta meta;
+    struct state_sweep sweep; /* the thread's own */
     bool stopping, failed;
 };
 
@@ -41,7 +42,8 @@ static void *run(void *arg)
     while ((c = next(t)) != NULL) {
         struct store_why why;
         uint64_t before = nanos();
-        int rv = state_store_write(t->store, c, &t->meta, &why);
+        int rv =
+            state_store_checkpoint(t->store, c, &t->meta, t->calls.sweep ? &t->sweep : NULL, &why);
         uint64_t applied = t->meta.applied_index;
         pthread_mutex_lock(&t->mutex);
         t->failed = rv != 0;
@@ -64,6 +66,8 @@ int checkpoint_thread_start(struct checkpoint_thread **out, struct state_store *
         return -ENOMEM;
     t->store = store;
     t->calls = *calls;
+    if (calls->sweep)
+        state_sweep_init(&t->sweep, calls->sweep);
     (void)pthread_mutex_init(&t->mutex, NULL);
     (void)pthread_cond_init(&t->wake, NULL);
     int rv = pthread_create(&t->thread, NULL, run, t);
@@ -103,5 +107,6 @@ void checkpoint_thread_stop(struct checkpoint_thread *t)
     (void)pthread_join(t->thread, NULL);
     (void)pthread_cond_destroy(&t->wake);
     (void)pthread_mutex_destroy(&t->mutex);
+    state_sweep_close(&t->sweep);
     free(t);
 }

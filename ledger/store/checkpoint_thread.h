@@ -9,7 +9,7 @@
 #ifndef HOLDFAST_LEDGER_CHECKPOINT_THREAD_H
 #define HOLDFAST_LEDGER_CHECKPOINT_THREAD_H
 
-#include "ledger/store/state_store.h"
+#include "ledger/store/sweep.h"
 
 struct checkpoint_thread;
 
@@ -17,6 +17,7 @@ struct checkpoint_thread_calls {
     void *ctx;
     void (*on_done)(void *ctx, uint64_t applied_index, uint64_t nanos);
     void (*on_fatal)(void *ctx, const char *why);
+    const struct state_sweep_rules *sweep; /* NULL: dead records stay */
 };
 
 __attribute__((warn_unused_result)) int

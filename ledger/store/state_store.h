@@ -29,7 +29,7 @@ struct state_meta {
 struct state_store;
 
 struct state_store_config {
-    uint64_t map_bytes; /* most the file may grow to; address space only. 0: 256 GiB */
+    uint64_t map_bytes; /* most the file may grow to; address space only. 0: 4 TiB */
 };
 
 enum state_store_mode {
@@ -61,11 +61,20 @@ __attribute__((warn_unused_result)) int state_changes_add(struct state_changes *
                                                           size_t klen, const void *value,
                                                           size_t vlen);
 
+/* The key of a deletion, which begins at p; returns where the next change begins. */
+const uint8_t *state_changes_key(const uint8_t *p, void **key, size_t *klen);
+
 /* All changes and the meta, in one synchronous transaction. */
 __attribute__((warn_unused_result)) int state_store_write(struct state_store *s,
                                                           const struct state_changes *c,
                                                           const struct state_meta *meta,
                                                           struct store_why *why);
+/* The same, and a piece of the sweep. */
+struct state_sweep;
+__attribute__((warn_unused_result)) int
+state_store_checkpoint(struct state_store *s, const struct state_changes *c,
+                       const struct state_meta *meta, struct state_sweep *sweep,
+                       struct store_why *why);
 
 /* A view of the newest checkpoint. Values point into the map and live until refresh or close.
  * Refresh after every checkpoint: an old view keeps LMDB from reusing pages. */

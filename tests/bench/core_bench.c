@@ -4,9 +4,10 @@
  *
  *   core-bench [--orgs N] [--keys N] [--pairs N]        records in memory alone
  *              [--mixed]                                with releases and extends
- *              [--store DIR [--cache RECORDS] [--changed RECORDS]]
+ *              [--store DIR [--cache RECORDS] [--changed RECORDS] [--rate N]]
  *
- * With --store: over a state store, with a checkpoint for so many changed records.
+ * With --store: over a state store, with a checkpoint for so many changed records, and the sweep of
+ * the dead. --rate: pairs a second of replicated time; with a low one a run outlives its records.
  *
  * The chain at the end says that two versions of the machine did the same.
  * Without --keys: one org with one key, then 1,000 with one each. With a store the stages are told
@@ -14,7 +15,7 @@
  * writing it (the checkpoint thread). Everything runs on one thread here, so the sum is a node's
  * cost.
  */
-#include "ledger/store/state_store.h"
+#include "ledger/store/sweep.h"
 #include "proto/chain.h"
 #include "tests/bench/scenario.h"
 
@@ -27,7 +28,7 @@
 enum { SET_UP_CHANGED = 1000000 }; /* a set-up's checkpoints are larger: it takes long enough */
 
 struct options {
-    uint32_t orgs, keys;
+    uint32_t orgs, keys, rate;
     uint64_t pairs, cache, changed;
     const char *store;
     bool mixed;
@@ -35,7 +36,7 @@ struct options {
 
 struct times {
     int64_t apply, copy, sort, write, written;
-    uint64_t checkpoints, records, worst_loop;
+    uint64_t checkpoints, records, worst_loop, most_stored, most_bytes;
 };
 
 struct bench {
@@ -45,6 +46,7 @@ struct bench {
     struct state_store *store;
     struct state_reader reader;
     struct state_changes changes;
+    struct state_sweep sweep;
     struct times t;
 };
 
@@ -60,6 +62,9 @@ static int64_t cpu_ns(void)
 {
     return now_ns(CLOCK_THREAD_CPUTIME_ID);
 }
+
+static const struct state_sweep_rules rules = {
+    .spans = CORE_MORTAL, .span = core_mortal, .dead = core_record_dead};
 
 static int get(void *ctx, const void *key, size_t klen, const void **value, size_t *vlen)
 {
@@ -87,7 +92,7 @@ static void checkpoint(struct bench *b)
                               .applied_term = at.term,
                               .clock_us = at.clock_us,
                               .chain = at.chain};
-    if (state_store_write(b->store, &b->changes, &meta, &why))
+    if (state_store_checkpoint(b->store, &b->changes, &meta, &b->sweep, &why))
         scenario_die(why.text);
     int64_t t2 = cpu_ns();
     core_machine_written(b->m);
@@ -98,6 +103,9 @@ static void checkpoint(struct bench *b)
     b->t.write += t2 - t1;
     b->t.written += t3 - t2;
     b->t.checkpoints++;
+    uint64_t stored = state_store_records(b->store), bytes = state_store_bytes(b->store);
+    b->t.most_stored = stored > b->t.most_stored ? stored : b->t.most_stored;
+    b->t.most_bytes = bytes > b->t.most_bytes ? bytes : b->t.most_bytes;
     uint64_t loop = (uint64_t)(t1 - t0 > t3 - t2 ? t1 - t0 : t3 - t2);
     if (loop > b->t.worst_loop)
         b->t.worst_loop = loop;
@@ -129,6 +137,7 @@ static void open_all(struct bench *b)
         config.backing = (struct core_backing){&b->reader, get};
     }
     state_changes_init(&b->changes);
+    state_sweep_init(&b->sweep, &rules);
     if (core_machine_new(&b->m, &config, NULL))
         scenario_die("no memory");
 }
@@ -137,6 +146,7 @@ static void close_all(struct bench *b)
 {
     core_machine_free(b->m);
     state_changes_close(&b->changes);
+    state_sweep_close(&b->sweep);
     if (!b->store)
         return;
     state_reader_close(&b->reader);
@@ -175,6 +185,10 @@ static void report(const struct bench *b)
             "hold of the loop %.1f ms)",
             (double)b->t.copy / pairs, (double)b->t.write / pairs, (double)b->t.written / pairs,
             (double)b->t.records / pairs, (double)b->t.worst_loop / 1e6);
+    if (b->store)
+        printf("; state at most %llu records, %.1f MB, %llu swept",
+               (unsigned long long)b->t.most_stored, (double)b->t.most_bytes / 1e6,
+               (unsigned long long)b->sweep.swept);
     else
         printf(", of which about %.0f hashing",
                hash_ns((size_t)(b->s.command_bytes / b->s.commands), 90));
@@ -194,6 +208,8 @@ static void run(const struct options *o)
     open_all(&b);
     scenario_init(&b.s, o->orgs, o->keys);
     b.s.mixed = o->mixed;
+    if (o->rate)
+        b.s.rate = o->rate;
     while (scenario_set_up(&b.s))
         apply(&b, true);
     while (b.s.pairs < o->pairs / 10) { /* warm */
@@ -240,12 +256,14 @@ int main(int argc, char **argv)
             o.cache = number(value);
         else if (strcmp(argv[i], "--changed") == 0)
             o.changed = number(value);
+        else if (strcmp(argv[i], "--rate") == 0)
+            o.rate = (uint32_t)number(value);
         else if (strcmp(argv[i], "--store") == 0 && value)
             o.store = value;
         else
             scenario_die(
                 "usage: core-bench [--orgs N] [--keys N] [--pairs N] [--mixed] [--store DIR] "
-                "[--cache RECORDS] [--changed RECORDS]");
+                "[--cache RECORDS] [--changed RECORDS] [--rate N]");
     }
     if (o.keys == 0) {
         struct options one = o;

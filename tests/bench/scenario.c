@@ -128,6 +128,7 @@ void scenario_init(struct scenario *s, uint32_t orgs, uint32_t keys)
     s->keys = keys;
     s->random = UINT64_C(88172645463325252);
     s->clock_us = INT64_C(1790000000000000);
+    s->rate = SCENARIO_RATE;
 }
 
 static uint32_t org_of(const struct scenario *s, uint32_t key)
@@ -311,7 +312,7 @@ void scenario_next(struct scenario *s)
 {
     uint32_t extends = s->mixed ? SCENARIO_PAIRS / 10 : 0;
     struct entry e;
-    s->clock_us += INT64_C(1000000) * SCENARIO_PAIRS / SCENARIO_RATE;
+    s->clock_us += INT64_C(1000000) * SCENARIO_PAIRS / s->rate;
     begin(&e, s, s->any ? 2 * SCENARIO_PAIRS + extends : SCENARIO_PAIRS);
     for (uint32_t i = 0; i < SCENARIO_PAIRS && s->any; i++)
         add_end(&e, i);

@@ -11,13 +11,14 @@
 enum {
     SCENARIO_PAIRS = 100, /* an entry reserves and settles so many */
     SCENARIO_ENTRY_MAX = 256 * 1024 + 4096,
-    SCENARIO_RATE = 50000, /* pairs a second, by replicated time */
+    SCENARIO_RATE = 50000, /* s->rate, unless changed */
 };
 
 struct scenario {
     uint32_t orgs, keys; /* keys: in all orgs together */
     uint64_t random, index, pairs;
     int64_t clock_us;
+    uint32_t rate; /* pairs a second, by replicated time */
     struct proto_uuid last[SCENARIO_PAIRS]; /* reserved by the entry before */
     uint32_t last_key[SCENARIO_PAIRS];
     bool any;   /* there is an entry before */

@@ -6,6 +6,7 @@
  * The directory is written by the node's own core and store, with the load of core-bench at 1,000
  * reserve + settle pairs a second of replicated time.
  */
+#include "ledger/checkpoint.h"
 #include "ledger/config.h"
 #include "ledger/core/core.h"
 #include "ledger/raft/pump.h"
@@ -24,9 +25,8 @@
 
 enum {
     PAIRS_A_SECOND = 1000,
-    APPENDS = 64,        /* entries written in one transaction */
-    CHANGED = 65536,     /* records that bring a checkpoint */
-    SWEEP = 4 * CHANGED, /* records looked at after each, for dead ones */
+    APPENDS = 64,    /* entries written in one transaction */
+    CHANGED = 65536, /* records that bring a checkpoint */
     ORGS = 100,
     KEYS = 1000,
 };
@@ -36,14 +36,13 @@ struct maker {
     struct data_dir dir;
     struct state_reader reader;
     struct core_machine *machine;
-    struct state_changes changes, dead;
+    struct state_changes changes;
+    struct state_sweep sweep;
     struct log_conf conf;
     struct scenario load;
     struct log_entry entry[APPENDS];
     unsigned waiting;
     uint64_t commands, checkpoints;
-    uint8_t from[STATE_KEY_MAX];
-    size_t from_n, looked;
 };
 
 static struct store_why why;
@@ -85,39 +84,18 @@ static void flush(struct maker *k)
     k->waiting = 0;
 }
 
-static int look(void *ctx, const void *key, size_t klen, const void *value, size_t vlen)
-{
-    struct maker *k = ctx;
-    if (++k->looked == SWEEP) {
-        memcpy(k->from, key, klen);
-        k->from_n = klen;
-        return 1;
-    }
-    if (!core_record_dead(key, klen, value, vlen, k->load.clock_us))
-        return 0;
-    return state_changes_add(&k->dead, key, klen, NULL, 0);
-}
-
 static void checkpoint(struct maker *k)
 {
     struct core_position at;
     flush(k);
     core_machine_position(k->machine, &at);
-    struct state_changes spare = k->changes;
-    k->changes = k->dead; /* the dead first: a later change of the same record wins */
-    k->dead = spare;
-    state_changes_clear(&k->dead);
+    state_changes_clear(&k->changes);
     need(core_machine_changes(k->machine, collect, &k->changes), "changes");
     const struct state_meta meta = {at.index, at.term, at.clock_us, at.chain, k->conf};
-    need(state_store_write(k->dir.state, &k->changes, &meta, &why), "checkpoint");
+    need(state_store_checkpoint(k->dir.state, &k->changes, &meta, &k->sweep, &why), "checkpoint");
     core_machine_written(k->machine);
     need(state_reader_refresh(&k->reader), "refresh");
     k->checkpoints++;
-    k->looked = 0;
-    int rv = state_reader_scan(&k->reader, NULL, 0, k->from_n ? k->from : NULL, k->from_n, look, k);
-    if (rv == 0)
-        k->from_n = 0;
-    need(rv < 0 ? rv : 0, "sweep");
 }
 
 static void take_entry(struct maker *k, bool check)
@@ -167,7 +145,7 @@ static void make(struct maker *k, uint64_t commands)
     double from = seconds();
     create(k);
     state_changes_init(&k->changes);
-    state_changes_init(&k->dead);
+    state_sweep_init(&k->sweep, &checkpoint_sweep);
     scenario_init(&k->load, ORGS, KEYS);
     while (scenario_set_up(&k->load))
         take_entry(k, true);
@@ -191,7 +169,7 @@ static void make(struct maker *k, uint64_t commands)
     core_machine_free(k->machine);
     data_dir_close(&k->dir);
     state_changes_close(&k->changes);
-    state_changes_close(&k->dead);
+    state_sweep_close(&k->sweep);
 }
 
 /* ---- open ---- */

@@ -263,6 +263,7 @@ static struct sim_state *merge(struct sim_node *n, const struct sim_state *old,
     return s;
 }
 
+/* Whether the sweep looks there (core_mortal). */
 static bool in_span(const struct sim_record *r, int64_t clock_us)
 {
     for (unsigned i = 0; i < CORE_MORTAL; i++) {

@@ -32,8 +32,7 @@ static struct core_key key_at(uint32_t i)
     if (i % 3 == 0) {
         static const struct proto_uuid org = {{7}};
         struct proto_uuid id = id_at_second(1000000 + i % 20, i);
-        core_key_org_bytes(&k, i % 2 ? CORE_TABLE_hold : CORE_TABLE_closed, &org, id.b,
-                           sizeof id.b);
+        core_key_hold(&k, i % 2 ? CORE_TABLE_hold : CORE_TABLE_closed, &org, &id);
         return k;
     }
     memcpy(bytes + i % 190, &i, sizeof i);
@@ -211,7 +210,7 @@ static struct core_key hold_key(int64_t second, uint32_t number)
     static const struct proto_uuid org = {{7}};
     struct proto_uuid id = id_at_second(second, number);
     struct core_key k;
-    core_key_org_bytes(&k, CORE_TABLE_hold, &org, id.b, sizeof id.b);
+    core_key_hold(&k, CORE_TABLE_hold, &org, &id);
     return k;
 }
 

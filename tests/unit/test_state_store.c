@@ -195,7 +195,7 @@ static void F43_the_checkpoint_thread_writes_one_at_a_time(void **state)
 {
     (void)state;
     struct told told = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
-    struct checkpoint_thread_calls calls = {&told, on_done, on_fatal};
+    struct checkpoint_thread_calls calls = {.ctx = &told, .on_done = on_done, .on_fatal = on_fatal};
     struct state_store *s = open_state();
     struct checkpoint_thread *t;
     struct state_changes c;
