@@ -84,11 +84,19 @@ static void put_fact(struct proto_node_status *s, const char *name, int64_t numb
             .name = proto_str_of(name), .number = number, .text = proto_str_of(text)};
 }
 
+/* "peer_2_level"; name lives as long as the answer. */
+static void put_peer_fact(struct proto_node_status *s, char name[32], const struct pump_peer *peer,
+                          const char *what, int64_t number, const char *text)
+{
+    (void)snprintf(name, 32, "peer_%u_%s", (unsigned)peer->id, what);
+    put_fact(s, name, number, text);
+}
+
 /* For people and for programs that know the names; a list, so that new ones break nobody. */
 static void fill_facts(const struct node *n, struct proto_node_status *s,
                        const struct pump_peer *peers)
 {
-    static char names[PUMP_SERVERS_MAX][32]; /* the loop thread's */
+    static char names[4][PUMP_SERVERS_MAX][32]; /* the loop thread's */
     put_fact(s, "level", core_machine_level(n->machine), "");
     put_fact(s, "level_known", proto_level_known(), "");
     if (n->room.known) {
@@ -108,11 +116,21 @@ static void fill_facts(const struct node *n, struct proto_node_status *s,
         put_fact(s, "member", n->config->id, members[self].joining ? "joining" : "voter");
     else
         put_fact(s, "outside", 1, "this node is not in the cluster");
+    if (n->seeding_ms > 0 && n->now.mono_ms - n->seeding_ms < NODE_SEEDING_MS)
+        put_fact(s, "seeding", (int64_t)n->seeding_node, "");
     for (uint32_t i = 0; i < s->peers.n; i++) {
         put_fact(s, "member", (int64_t)peers[i].id, peers[i].voter ? "voter" : "joining");
-        (void)snprintf(names[i], sizeof names[i], "peer_%u_level", (unsigned)peers[i].id);
-        put_fact(s, names[i], peers[i].level,
-                 peers[i].flags & NOTICE_NO_ROOM ? "its disk is nearly full" : "");
+        put_peer_fact(s, names[0][i], &peers[i], "level", peers[i].level,
+                      peers[i].flags & NOTICE_NO_ROOM ? "its disk is nearly full" : "");
+        uint64_t silent_ms = peers[i].heard_ms > 0 ? n->now.mono_ms - peers[i].heard_ms : 0;
+        if (silent_ms >= NODE_SILENT_MS)
+            put_peer_fact(s, names[3][i], &peers[i], "silent_ms", (int64_t)silent_ms, "");
+        uint64_t stuck_ms = progress_stuck_ms(&n->progress, peers[i].id, n->now.mono_ms);
+        if (stuck_ms > 0)
+            put_peer_fact(s, names[1][i], &peers[i], "stuck_ms", (int64_t)stuck_ms, "");
+        if (stuck_ms > 0 && peers[i].seed_ms > 0 &&
+            n->now.mono_ms - peers[i].seed_ms < 2 * PUMP_SEED_EVERY_MS)
+            put_peer_fact(s, names[2][i], &peers[i], "needs_seed", 1, "");
     }
 }
 

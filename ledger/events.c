@@ -284,6 +284,8 @@ void node_timers(struct node *n, struct pump_now now)
         look_at_connections(n);
     if (!n->failed && n->now.mono_ms >= n->room_ms)
         node_room_timer(n);
+    if (!n->failed && n->now.mono_ms >= n->progress_ms)
+        node_progress_timer(n);
     if (!n->failed)
         node_accord_timer(n);
     if (!n->failed)

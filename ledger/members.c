@@ -24,8 +24,8 @@ static const struct pump_member *find(const struct pump_member *m, unsigned n, u
     return NULL;
 }
 
-/* The first voter, but for `but`, that is not heard or lacks the configuration in force (it would not
- * know of its own vote); 0: all are well. */
+/* The first voter, but for `but`, that is not heard or lacks the configuration in force (it would
+ * not know of its own vote); 0: all are well. */
 static uint64_t unwell(const struct node *n, uint64_t but)
 {
     struct pump_peer peers[PUMP_SERVERS_MAX];
@@ -96,8 +96,10 @@ enum proto_code node_admit_change(struct node *n, const struct proto_command *c)
     enum proto_code code =
         add ? admit_add(n, &c->body.cluster_add, m, k) : admit_remove(n, id, m, k);
     uint64_t ill = code == PROTO_OK ? unwell(n, add ? 0 : id) : 0;
-    return ill == 0 ? code
-                    : refuse(n, "node %llu is not heard, or is behind: every other node must be well", ill);
+    return ill == 0
+               ? code
+               : refuse(n, "node %llu is not heard, or is behind: every other node must be well",
+                        ill);
 }
 
 /* ---- once it is applied ---- */
@@ -147,8 +149,7 @@ static bool has_caught_up(const struct node *n, const struct pump_peer *p)
             agrees || (n->accord.peers[i].id == p->id && n->accord.peers[i].with == ACCORD_AGREES &&
                        n->accord.peers[i].compared + NODE_JOIN_LAG >= pump_applied_index(n->pump));
     return agrees && p->heard_ms > 0 && n->now.mono_ms - p->heard_ms <= NODE_SILENT_MS &&
-           p->level >= core_machine_level(n->machine) &&
-           p->match >= pump_last_change(n->pump) &&
+           p->level >= core_machine_level(n->machine) && p->match >= pump_last_change(n->pump) &&
            p->match + NODE_JOIN_LAG >= pump_last_index(n->pump);
 }
 
@@ -164,6 +165,24 @@ static bool promote(struct node *n, struct pump_member *m, unsigned k)
             }
     return false;
 }
+
+/* ---- whether followers get on ---- */
+
+void node_on_seeding(struct node *n, struct pump_now now, uint64_t node)
+{
+    n->seeding_node = node;
+    n->seeding_ms = now.mono_ms;
+}
+
+void node_progress_timer(struct node *n)
+{
+    struct pump_peer peers[PUMP_SERVERS_MAX];
+    n->progress_ms = n->now.mono_ms + PROGRESS_EVERY_MS;
+    unsigned k = n->role == PUMP_LEADER ? pump_peers(n->pump, peers) : 0;
+    progress_look(&n->progress, n->term, peers, k, pump_commit_index(n->pump), n->now.mono_ms);
+}
+
+/* ---- what is to be done ---- */
 
 void node_members_timer(struct node *n)
 {

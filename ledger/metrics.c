@@ -18,7 +18,7 @@
 #endif
 
 struct peer_figures {
-    uint64_t id, match, heard_ms;
+    uint64_t id, match, heard_ms, stuck_ms;
     int64_t clock_us, clock_here_us;
 };
 
@@ -54,11 +54,13 @@ static void take_peers(const struct node *n, struct figures *f)
     struct pump_peer peers[PUMP_SERVERS_MAX];
     f->peers = pump_peers(n->pump, peers);
     for (unsigned i = 0; i < f->peers; i++)
-        f->peer[i] = (struct peer_figures){.id = peers[i].id,
-                                           .match = peers[i].match,
-                                           .heard_ms = peers[i].heard_ms,
-                                           .clock_us = peers[i].clock_us,
-                                           .clock_here_us = peers[i].clock_here_us};
+        f->peer[i] = (struct peer_figures){
+            .id = peers[i].id,
+            .match = peers[i].match,
+            .heard_ms = peers[i].heard_ms,
+            .stuck_ms = progress_stuck_ms(&n->progress, peers[i].id, n->now.mono_ms),
+            .clock_us = peers[i].clock_us,
+            .clock_here_us = peers[i].clock_here_us};
 }
 
 static void take(const struct node *n, struct figures *f)
@@ -142,6 +144,7 @@ static void put_consensus(struct metrics_text *t, const struct figures *f)
 static void put_peer_lags(struct metrics_text *t, const struct figures *f)
 {
     static const char lag[] = "holdfast_ledger_peer_lag_entries";
+    static const char stuck[] = "holdfast_ledger_peer_stuck_seconds";
     metrics_family(t, lag, METRICS_GAUGE,
                    "Entries of the leader's log that the node is not known to have; leader only.");
     for (unsigned i = 0; f->role == PUMP_LEADER && i < f->peers; i++) {
@@ -150,6 +153,14 @@ static void put_peer_lags(struct metrics_text *t, const struct figures *f)
         snprintf(id, sizeof id, "%llu", (unsigned long long)f->peer[i].id);
         metrics_sample(t, lag, labels,
                        f->last > f->peer[i].match ? (int64_t)(f->last - f->peer[i].match) : 0);
+    }
+    metrics_family(t, stuck, METRICS_GAUGE,
+                   "Time in which the node lacked committed entries and got none; leader only.");
+    for (unsigned i = 0; f->role == PUMP_LEADER && i < f->peers; i++) {
+        char id[24];
+        const struct metrics_label labels[] = {{"peer", id}, {NULL, NULL}};
+        snprintf(id, sizeof id, "%llu", (unsigned long long)f->peer[i].id);
+        metrics_sample_scaled(t, stuck, labels, (int64_t)f->peer[i].stuck_ms, 3);
     }
 }
 

@@ -18,6 +18,7 @@
 #include "ledger/intake.h"
 #include "ledger/node.h"
 #include "ledger/node_io.h"
+#include "ledger/progress.h"
 #include "ledger/reads.h"
 #include "ledger/report/counters.h"
 #include "ledger/report/drift.h"
@@ -29,6 +30,7 @@ enum {
     NODE_CLOCK_EVERY_MS = 1000, /* the clock guard looks */
     NODE_LAG_MS = 60000,     /* a peer heard of within it is waited for before the log is trimmed */
     NODE_TRAIL = 1000,       /* entries behind the checkpoint that are never trimmed */
+    NODE_SEEDING_MS = 10000, /* who asked for a copy or entries so lately is being seeded */
     NODE_STOP_MS = 1000,     /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
     NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
@@ -75,6 +77,10 @@ struct node {
     char difference[DIFFERENCE_MAX];
     uint64_t quarantine_ms; /* a leader of the minority waits so long for another; 0: does not */
     bool quarantined;       /* takes part in nothing, answers who asks for its status */
+    struct progress progress; /* of the followers, while we lead */
+    uint64_t progress_ms;     /* it looks next */
+    uint64_t seeding_node;    /* was here last for a copy or entries ... */
+    uint64_t seeding_ms;      /* ... then; 0: nobody was */
     struct room room;
     uint64_t room_ms, handover_ms;
     bool refusing; /* leading, and nothing new is taken */
@@ -124,6 +130,8 @@ void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index);
 void node_on_request(struct node *n, struct pump_now now, struct serve_request *r);
 /* Retention wants the log from `first` on (trim.c). */
 void node_on_wanted(struct node *n, struct pump_now now, uint64_t first);
+/* A node that is being seeded asks something of us. */
+void node_on_seeding(struct node *n, struct pump_now now, uint64_t node);
 void node_on_stop(struct node *n, struct pump_now now);
 void node_timers(struct node *n, struct pump_now now);
 /* Everything that may become an entry now (propose.c). */
@@ -173,6 +181,7 @@ void node_carry_out(struct node *n);
 enum proto_code node_admit_change(struct node *n, const struct proto_command *command);
 void node_note_change(struct node *n, const struct proto_command *command);
 void node_members_timer(struct node *n);
+void node_progress_timer(struct node *n);
 /* answer.c */
 void node_take_request(struct node *n, struct serve_request *r);
 void node_on_complete(void *ctx, struct serve_request *r, enum proto_reply_status status);

@@ -192,6 +192,7 @@ struct pump_peer {
         denies_ms;    /* as leader: since when it denies what it had acknowledged; 0: it does not */
     int64_t clock_us; /* its wall clock in that message ... */
     int64_t clock_here_us; /* ... and ours when it came */
+    uint64_t seed_ms;      /* as leader: when it was last found to be behind our log; 0: never */
     uint32_t level, flags; /* of its last notice; level 0: never heard */
 };
 /* The configuration as the log has it, ourselves included. The addresses live until the next event.

@@ -98,6 +98,7 @@ unsigned pump_peers(const struct pump *p, struct pump_peer out[PUMP_SERVERS_MAX]
             o->heard_ms = known->heard_ms;
             o->incarnation = known->incarnation_in;
             o->denies_ms = p->raft.state == RAFT_LEADER ? known->denies_ms : 0;
+            o->seed_ms = p->raft.state == RAFT_LEADER ? known->seed_told_ms : 0;
             o->clock_us = known->clock_us;
             o->clock_here_us = known->clock_here_us;
             o->level = known->level;

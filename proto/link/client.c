@@ -76,9 +76,10 @@ void link_give_up(struct link_client *c, struct link_item *item)
     bool unknown = item->kind == LINK_COMMAND && item->tried;
     char cause[256];
     (void)snprintf(cause, sizeof cause, "%.255s", c->cause);
+    const char *away = item->kind == LINK_STATUS ? link_channel_cause(c->channel, item->node) : "";
     if (item->kind == LINK_STATUS && !link_channel_connected(c->channel, item->node))
         (void)snprintf(cause, sizeof cause, "no connection: %s",
-                       link_channel_cause(c->channel, item->node));
+                       away[0] ? away : "it does not answer");
     else if (!c->cause[0])
         describe_away(c, cause, sizeof cause);
     link_complete(item, &(struct link_answer){.outcome = unknown ? LINK_UNKNOWN : LINK_UNAVAILABLE,

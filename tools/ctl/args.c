@@ -29,7 +29,7 @@ static const char common_help[] =
     "  --json               print JSON; money is in decimal dollars, and exact in *_nanos\n"
     "  --help\n"
     "Exit status: 0 done, 1 refused by the ledger, 2 usage or configuration, 3 ledger "
-    "unavailable\n";
+    "unavailable,\n4 status --strict: a node is not well\n";
 
 /* ---- reading ---- */
 static int common_take(struct ctl *c, int which, const char *value, bool *help)

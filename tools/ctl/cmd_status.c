@@ -9,12 +9,16 @@
 #include <time.h>
 
 static void node_out(struct ctl *c, yyjson_mut_val *to, const struct cluster_node *node,
-                     const struct ctl_node *n, const struct ctl_node *leader)
+                     const struct ctl_node *n, const struct ctl_node *leader,
+                     const struct ctl_health *health)
 {
     const struct proto_node_status *s = &n->s;
     out_uint(c, to, "id", node->id);
     out_text(c, to, "address", node->client);
     out_bool(c, to, "reachable", n->reachable);
+    out_text(c, to, "state", health->word);
+    if (health->text[0])
+        out_text(c, to, "why", health->text);
     if (!n->reachable) {
         out_text(c, to, "role", "unreachable");
         out_text(c, to, "detail", n->detail);
@@ -68,9 +72,43 @@ static bool chains_compared(const struct ctl_node *nodes, unsigned n, bool *agre
     return compared;
 }
 
-static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struct ctl_node *leader)
+/* Outside it may well be on purpose: it joins later, or has been removed. */
+static bool is_well(const struct ctl_health *h)
+{
+    return strcmp(h->word, "ok") == 0 || strcmp(h->word, "outside") == 0;
+}
+
+/* "node 2: unreachable (...); node 3: stuck (...)". Returns whether all are well. */
+static bool health_out(struct ctl *c, const struct ctl_node *nodes, const struct ctl_node *leader,
+                       struct ctl_health health[LINK_NODES_MAX])
 {
     const struct cluster_conf *cluster = &c->ledger.cluster;
+    char text[LINK_NODES_MAX * (CTL_HEALTH_TEXT + 64)];
+    struct proto_text t = proto_text_over(text, sizeof text);
+    bool well = true;
+    for (unsigned i = 0; i < cluster->n_nodes; i++) {
+        ctl_node_health(nodes, cluster->n_nodes, i, cluster->nodes[i].id, leader, &health[i]);
+        if (is_well(&health[i]))
+            continue;
+        proto_text_put(&t, well ? "node " : "; node ");
+        proto_text_uint(&t, cluster->nodes[i].id);
+        proto_text_put(&t, " is ");
+        proto_text_put(&t, health[i].word);
+        proto_text_put(&t, ": ");
+        proto_text_put(&t, health[i].text);
+        well = false;
+    }
+    out_bool(c, c->out, "all_well", well);
+    if (!well)
+        out_text(c, c->out, "unwell", text);
+    return well;
+}
+
+/* Whether every node is well. */
+static bool cluster_out(struct ctl *c, const struct ctl_node *nodes, const struct ctl_node *leader)
+{
+    const struct cluster_conf *cluster = &c->ledger.cluster;
+    struct ctl_health health[LINK_NODES_MAX];
     unsigned n = cluster->n_nodes;
     int64_t drift = 0;
     bool agree, known = false;
@@ -83,6 +121,7 @@ static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struc
     } else {
         out_null(c, c->out, "leader");
     }
+    bool well = health_out(c, nodes, leader, health);
     if (leader)
         out_bool(c, c->out, "refusing", leader->refusing);
     else
@@ -104,7 +143,8 @@ static void cluster_out(struct ctl *c, const struct ctl_node *nodes, const struc
         out_null(c, c->out, "chains_agree");
     yyjson_mut_val *list = out_list(c, "nodes");
     for (unsigned i = 0; i < n; i++)
-        node_out(c, out_row(c, list), &cluster->nodes[i], &nodes[i], leader);
+        node_out(c, out_row(c, list), &cluster->nodes[i], &nodes[i], leader, &health[i]);
+    return well;
 }
 
 static int status(struct ctl *c, const struct ctl_args *a)
@@ -127,18 +167,27 @@ static int status(struct ctl *c, const struct ctl_args *a)
             break;
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
-    cluster_out(c, nodes, leader);
-    return leader ? CTL_OK : CTL_UNAVAILABLE;
+    bool well = cluster_out(c, nodes, leader);
+    if (!leader)
+        return CTL_UNAVAILABLE;
+    return well || !ctl_given(a, "strict") ? CTL_OK : CTL_UNWELL;
 }
 
 static const struct ctl_option options[] = {
-    {"wait", "SECONDS", false, "wait for a leader with a majority behind it"}, {0}};
+    {"wait", "SECONDS", false, "wait for a leader with a majority behind it"},
+    {"strict", NULL, false, "exit status 4 where not every node is well"},
+    {0}};
 static const char *const columns[] = {
-    "id",  "address", "role",  "term",  "last_index", "commit_index", "applied_index",
-    "lag", "drift",   "clock", "build", "note",       "detail",       NULL};
+    "id",         "address",      "role",          "state", "term",
+    "last_index", "commit_index", "applied_index", "lag",   "drift",
+    "clock",      "build",        "note",          "why",   NULL};
 static const struct ctl_action actions[] = {
-    {NULL, "Shows every ledger node: role, term, indexes, lag behind the leader, clock, drift.",
+    {NULL, "Shows every ledger node: role, state, term, indexes, lag behind the leader, drift.",
      NULL, options, "nodes", columns, status,
-     "Needs no operator token. Exit status 3: no leader with a majority behind it.\n"},
+     "States: ok, behind, stuck (it lacks entries and stores none), cut_off (it answers here and\n"
+     "does not follow the leader), unreachable, seeding, needs_seed, joining, disputed, diverged,\n"
+     "leaderless, outside (in cluster.conf, not in the cluster).\n"
+     "Needs no operator token. Exit status 3: no leader with a majority behind it; 4, with\n"
+     "--strict: there is one, but a node is neither ok nor outside.\n"},
     {0}};
 const struct ctl_noun ctl_noun_status = {"status", "leader, terms, lag, clocks and drift", actions};

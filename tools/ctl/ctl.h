@@ -13,8 +13,8 @@
 #include <yyjson.h>
 
 /* Exit statuses. REFUSED: the ledger said no. UNAVAILABLE: no quorum in time, or outcome unknown.
- */
-enum ctl_exit { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNAVAILABLE = 3 };
+ * UNWELL: status --strict, and the ledger serves, but not every node is well. */
+enum ctl_exit { CTL_OK = 0, CTL_REFUSED = 1, CTL_USAGE = 2, CTL_UNAVAILABLE = 3, CTL_UNWELL = 4 };
 
 enum { CTL_OPTIONS_MAX = 32, CTL_ERROR_MAX = 1024, CTL_TIMEOUT_MS = 10000 };
 

@@ -9,6 +9,28 @@ static bool is_fact(const struct proto_fact *f, const char *name)
     return proto_str_eq(f->name, proto_str_of(name));
 }
 
+/* "peer_2_stuck_ms" and the like. */
+static void read_other(struct ctl_node *n, const struct proto_fact *f)
+{
+    char name[PROTO_NAME_MAX + 1], what[32];
+    unsigned id, at = 0;
+    snprintf(name, sizeof name, "%.*s", (int)f->name.n, f->name.p);
+    if (sscanf(name, "peer_%9u_%31s", &id, what) != 2)
+        return;
+    while (at < n->n_others && n->other[at].id != id)
+        at++;
+    if (at == LINK_NODES_MAX)
+        return;
+    if (at == n->n_others)
+        n->other[n->n_others++].id = id;
+    if (strcmp(what, "silent_ms") == 0)
+        n->other[at].silent_ms = f->number;
+    else if (strcmp(what, "stuck_ms") == 0)
+        n->other[at].stuck_ms = f->number;
+    else if (strcmp(what, "needs_seed") == 0)
+        n->other[at].needs_seed = f->number != 0;
+}
+
 /* Those that are known here; a text of any other is shown as it is. */
 static void read_fact(struct ctl_node *n, const struct proto_fact *f)
 {
@@ -25,6 +47,10 @@ static void read_fact(struct ctl_node *n, const struct proto_fact *f)
         n->disk_short = f->number != 0;
     else if (is_fact(f, "refusing"))
         n->refusing = f->number != 0;
+    else if (is_fact(f, "seeding"))
+        n->seeding = f->number;
+    else
+        read_other(n, f);
     if (is_fact(f, "member") && n->n_members < LINK_NODES_MAX) {
         n->member[n->n_members].id = (uint32_t)f->number;
         n->member[n->n_members++].voter = proto_str_eq(f->text, proto_str_of("voter"));
@@ -79,7 +105,6 @@ int ctl_nodes_ask(struct ctl *c, struct ctl_node nodes[LINK_NODES_MAX], unsigned
     return CTL_OK;
 }
 
-/* The node that leads the highest term with a majority behind it; NULL: none. */
 /* One that does not say who is in the cluster counts everybody. */
 static bool votes(const struct ctl_node *leader, uint32_t id)
 {

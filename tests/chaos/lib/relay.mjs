@@ -42,6 +42,14 @@ class Pipe {
         this.deliver();
     }
 
+    /** The line is another one now, also for what is on its way. */
+    hurry() {
+        this.lastAt = this.freeAt = performance.now();
+        const latest = this.lastAt + this.line.rules.delayMs;
+        this.queue.forEach((one) => { one.at = Math.min(one.at, latest); });
+        this.deliver();
+    }
+
     deliver() {
         clearTimeout(this.timer);
         while (this.queue.length > 0 && !this.line.rules.stalled && !this.sink.writableNeedDrain) {
@@ -101,7 +109,7 @@ async function relay({ targets }) {
                 if (pipe.lost && !rules.deaf) {
                     pipe.close(); // bytes are missing: nothing more can be said on it
                 } else {
-                    pipe.deliver();
+                    pipe.hurry();
                 }
             }
         }
