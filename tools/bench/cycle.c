@@ -86,8 +86,9 @@ static bool decided(struct thread *t, const struct link_answer *a, uint64_t *cod
     case LINK_REFUSED:
     default:
         t->f->refused++;
-        if (!t->f->error[0])
-            (void)snprintf(t->f->error, sizeof t->f->error, "%s", a->detail ? a->detail : "");
+        if (!t->f->common.error[0])
+            (void)snprintf(t->f->common.error, sizeof t->f->common.error, "%s",
+                           a->detail ? a->detail : "");
         break;
     }
     return false;
@@ -103,11 +104,11 @@ static void on_settled(void *arg, const struct link_answer *a)
         write_record(t, &c->settle_id, "settle", c, a,
                      ok ? a->result->body.settled.cost + a->result->body.settled.fee : 0);
         if (ok && c->measured) {
-            histogram_add(&t->f->latency[CYCLE_SETTLE], now - c->sent_ns);
-            histogram_add(&t->f->latency[CYCLE_WHOLE], now - c->due_ns);
+            histogram_add(&t->f->common.latency[CYCLE_SETTLE], now - c->sent_ns);
+            histogram_add(&t->f->common.latency[CYCLE_WHOLE], now - c->due_ns);
         }
         if (ok && now >= t->schedule.measure_ns && now < t->schedule.end_ns)
-            t->f->done++;
+            t->f->common.done++;
     }
     end_cycle(c);
 }
@@ -151,9 +152,10 @@ static void on_reserved(void *arg, const struct link_answer *a)
         return;
     }
     if (c->measured) {
-        histogram_add(&t->f->latency[CYCLE_RESERVE], now - c->due_ns);
-        if (now - t->last_ok_ns > t->f->longest_gap_ns && t->last_ok_ns >= t->schedule.measure_ns)
-            t->f->longest_gap_ns = now - t->last_ok_ns;
+        histogram_add(&t->f->common.latency[CYCLE_RESERVE], now - c->due_ns);
+        if (now - t->last_ok_ns > t->f->common.longest_gap_ns &&
+            t->last_ok_ns >= t->schedule.measure_ns)
+            t->f->common.longest_gap_ns = now - t->last_ok_ns;
     }
     t->last_ok_ns = now;
     settle(c, now);
@@ -191,7 +193,7 @@ static bool begin_cycle(struct thread *t, uint64_t due_ns)
         return false; /* the queue is full: it is due still, and its latency counts */
     t->free = c->next;
     t->busy++;
-    t->f->begun++;
+    t->f->common.begun++;
     return true;
 }
 
@@ -205,7 +207,7 @@ static bool open_thread(struct thread *t)
     t->uv_open = uv_loop_init(&t->uv) == 0;
     t->cycles = calloc(n, sizeof *t->cycles);
     if (!t->uv_open || !t->cycles) {
-        (void)snprintf(t->f->error, sizeof t->f->error, "no memory or descriptors");
+        (void)snprintf(t->f->common.error, sizeof t->f->common.error, "no memory or descriptors");
         return false;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -216,7 +218,7 @@ static bool open_thread(struct thread *t)
     struct link_config link = t->load->link;
     link.loop = &t->uv;
     link.in_flight = o->in_flight;
-    int rv = link_client_new(&t->client, &link, t->f->error);
+    int rv = link_client_new(&t->client, &link, t->f->common.error);
     if (rv)
         t->client = NULL;
     return rv == 0;
@@ -240,7 +242,7 @@ static void loop(struct thread *t)
     uint64_t give_up = t->schedule.end_ns + (uint64_t)t->load->o->timeout_ms * 2000000;
     for (;;) {
         uint64_t now = load_now_ns(), due;
-        if (*t->load->stop && t->schedule.end_ns > now)
+        if (crew_is_stopped() && t->schedule.end_ns > now)
             t->schedule.end_ns = now;
         bool room = true;
         while (room && t->free && load_schedule_take(&t->schedule, now, &due))
@@ -262,8 +264,6 @@ void cycle_run(const struct cycle_load *load, unsigned thread, struct cycle_figu
 {
     struct thread t = {.load = load, .f = f};
     *f = (struct cycle_figures){0};
-    for (int i = 0; i < CYCLE_LATENCIES; i++)
-        histogram_init(&f->latency[i]);
     load_random_init(&t.random);
     load_schedule_init(&t.schedule, load->o, load->start_ns, thread);
     (void)prctl(PR_SET_TIMERSLACK, 1000UL);

@@ -7,10 +7,9 @@
 #ifndef HOLDFAST_BENCH_CYCLE_H
 #define HOLDFAST_BENCH_CYCLE_H
 
-#include "tools/bench/figures.h"
+#include "tools/bench/crew.h"
 #include "tools/bench/population.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 enum cycle_latency { CYCLE_RESERVE, CYCLE_SETTLE, CYCLE_WHOLE, CYCLE_LATENCIES };
@@ -22,16 +21,13 @@ struct cycle_load {
     uint32_t price_version;
     uint64_t start_ns;
     FILE *record; /* NULL: none; stdio's lock serves all threads */
-    const volatile sig_atomic_t *stop;
 };
 
 /* What one thread found; merged by the main thread. */
 struct cycle_figures {
-    struct histogram latency[CYCLE_LATENCIES];
-    uint64_t begun, done, longest_gap_ns;
+    struct crew_figures common;
     uint64_t reserve[PROTO_CODE_COUNT], settle[PROTO_CODE_COUNT];
     uint64_t unknown, unavailable, refused, duplicates, unfinished;
-    char error[256]; /* "": ran */
 };
 
 /* Runs one thread's share to its end. */

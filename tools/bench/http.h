@@ -5,11 +5,10 @@
 #ifndef HOLDFAST_BENCH_HTTP_H
 #define HOLDFAST_BENCH_HTTP_H
 
-#include "tools/bench/figures.h"
+#include "tools/bench/crew.h"
 #include "tools/bench/stamp.h"
 
 #include <netdb.h>
-#include <signal.h>
 #include <stddef.h>
 
 enum http_latency { HTTP_WHOLE, HTTP_FIRST, HTTP_GAP, HTTP_DELAY, HTTP_LATENCIES };
@@ -26,16 +25,14 @@ struct http_load {
     char *request; /* head and body, as sent on a plain connection */
     size_t request_n;
     uint64_t start_ns;
-    const volatile sig_atomic_t *stop;
 };
 
 struct http_figures {
-    struct histogram latency[HTTP_LATENCIES];
-    uint64_t begun, done, longest_gap_ns, last_ok_ns;
+    struct crew_figures common;
+    uint64_t last_ok_ns;
     uint64_t status[600]; /* 0: none of the others */
     uint64_t open;        /* streams that have brought something, at the end */
     uint64_t connect_failed, broken, bad_answer, timeouts, unfinished;
-    char error[256]; /* "": ran */
 };
 
 void http_plain_run(const struct http_load *load, unsigned thread, struct http_figures *f);

@@ -144,7 +144,7 @@ static void begin(struct connection *c, uint64_t due_ns)
     c->chunk = (struct http_chunk){.at_ns = 0};
     c->complete = false;
     t->busy++;
-    t->f->begun++;
+    t->f->common.begun++;
     send_rest(c);
 }
 
@@ -232,7 +232,7 @@ static bool open_thread(struct plain *t, unsigned thread)
     t->epoll = epoll_create1(EPOLL_CLOEXEC);
     t->connections = calloc(t->n, sizeof *t->connections);
     if (t->epoll < 0 || !t->connections) {
-        (void)snprintf(t->f->error, sizeof t->f->error, "no memory or descriptors");
+        (void)snprintf(t->f->common.error, sizeof t->f->common.error, "no memory or descriptors");
         return false;
     }
     llhttp_settings_init(&t->settings);
@@ -275,7 +275,7 @@ static void loop(struct plain *t)
     uint64_t give_up = t->schedule.end_ns + (uint64_t)t->load->o->timeout_ms * 1000000, due;
     for (;;) {
         t->now_ns = load_now_ns();
-        if (*t->load->stop && t->schedule.end_ns > t->now_ns)
+        if (crew_is_stopped() && t->schedule.end_ns > t->now_ns)
             t->schedule.end_ns = t->now_ns;
         if (t->now_ns - t->swept_ns >= SWEEP_NS)
             sweep(t);
@@ -300,7 +300,7 @@ void http_plain_run(const struct http_load *load, unsigned thread, struct http_f
 {
     struct plain *t = calloc(1, sizeof *t);
     if (!t) {
-        (void)snprintf(f->error, sizeof f->error, "no memory");
+        (void)snprintf(f->common.error, sizeof f->common.error, "no memory");
         return;
     }
     t->load = load;

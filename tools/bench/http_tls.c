@@ -59,7 +59,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *un
     if (epoll_ctl(t->epoll, EPOLL_CTL_MOD, fd, &e) == 0 ||
         epoll_ctl(t->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
         return 0;
-    (void)snprintf(t->f->error, sizeof t->f->error, "epoll: no memory");
+    (void)snprintf(t->f->common.error, sizeof t->f->common.error, "epoll: no memory");
     return -1;
 }
 
@@ -123,7 +123,7 @@ static bool open_thread(struct tls *t, unsigned thread)
         t->free = &t->calls[i];
     }
     if (!ok)
-        (void)snprintf(t->f->error, sizeof t->f->error, "no memory or descriptors");
+        (void)snprintf(t->f->common.error, sizeof t->f->common.error, "no memory or descriptors");
     return ok;
 }
 
@@ -133,12 +133,13 @@ static bool begin(struct tls *t, uint64_t due_ns)
     c->due_ns = due_ns;
     c->chunk = (struct http_chunk){.at_ns = 0};
     if (curl_multi_add_handle(t->multi, c->easy) != CURLM_OK) {
-        (void)snprintf(t->f->error, sizeof t->f->error, "libcurl: a call cannot be begun");
+        (void)snprintf(t->f->common.error, sizeof t->f->common.error,
+                       "libcurl: a call cannot be begun");
         return false;
     }
     t->free = c->next;
     t->busy++;
-    t->f->begun++;
+    t->f->common.begun++;
     return true;
 }
 
@@ -163,8 +164,8 @@ static void take_done(struct tls *t)
             t->f->timeouts++;
         else
             t->f->broken++;
-        if (rv == CURLE_PEER_FAILED_VERIFICATION && !t->f->error[0])
-            (void)snprintf(t->f->error, sizeof t->f->error,
+        if (rv == CURLE_PEER_FAILED_VERIFICATION && !t->f->common.error[0])
+            (void)snprintf(t->f->common.error, sizeof t->f->common.error,
                            "the edge's certificate is not of this CA (--ca)");
         t->busy--;
         c->chunk.at_ns = 0;
@@ -216,14 +217,14 @@ static void loop(struct tls *t)
     uint64_t give_up = t->schedule.end_ns + (uint64_t)t->load->o->timeout_ms * 1000000, due;
     for (;;) {
         uint64_t now = load_now_ns();
-        if (*t->load->stop && t->schedule.end_ns > now)
+        if (crew_is_stopped() && t->schedule.end_ns > now)
             t->schedule.end_ns = now;
         while (t->free && load_schedule_take(&t->schedule, now, &due))
             if (!begin(t, due))
                 return;
         if (t->load->streams && streams_over(t, now))
             return;
-        if (t->f->error[0] || (t->busy == 0 && now >= t->schedule.end_ns) || now > give_up)
+        if (t->f->common.error[0] || (t->busy == 0 && now >= t->schedule.end_ns) || now > give_up)
             break;
         uint64_t in = t->free ? load_schedule_wait(&t->schedule, now) : UINT64_MAX;
         if (!turn(t, in < UINT64_C(200000000) ? in : UINT64_C(200000000)))

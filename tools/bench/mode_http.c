@@ -6,26 +6,11 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { BODY_MAX = 16 * 1024 * 1024, KEY_MAX = 256 };
-
-static volatile sig_atomic_t stop;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stop = 1;
-}
-
-static int fail(const char *what, const char *why)
-{
-    (void)fprintf(stderr, "holdfast-bench: %s: %s\n", what, why);
-    return BENCH_FAILED;
-}
 
 void http_answered(struct http_figures *f, const struct load_schedule *s, unsigned status,
                    uint64_t due_ns, uint64_t now_ns)
@@ -34,14 +19,14 @@ void http_answered(struct http_figures *f, const struct load_schedule *s, unsign
     if (due_ns >= s->measure_ns)
         f->status[status < 600 ? status : 0]++;
     if (ok && due_ns >= s->measure_ns) {
-        histogram_add(&f->latency[HTTP_WHOLE], now_ns - due_ns);
-        if (f->last_ok_ns >= s->measure_ns && now_ns - f->last_ok_ns > f->longest_gap_ns)
-            f->longest_gap_ns = now_ns - f->last_ok_ns;
+        histogram_add(&f->common.latency[HTTP_WHOLE], now_ns - due_ns);
+        if (f->last_ok_ns >= s->measure_ns && now_ns - f->last_ok_ns > f->common.longest_gap_ns)
+            f->common.longest_gap_ns = now_ns - f->last_ok_ns;
     }
     if (ok) {
         f->last_ok_ns = now_ns;
         if (now_ns >= s->measure_ns && now_ns < s->end_ns)
-            f->done++;
+            f->common.done++;
     }
 }
 
@@ -52,14 +37,14 @@ void http_chunk_came(struct http_figures *f, const struct http_load *l,
     /* Streams are opened during the warm-up: all of them count for the first chunk. */
     bool measured = (l->streams ? now_ns : due_ns) >= s->measure_ns;
     if (c->at_ns == 0 && (measured || l->streams))
-        histogram_add(&f->latency[HTTP_FIRST], now_ns - due_ns);
+        histogram_add(&f->common.latency[HTTP_FIRST], now_ns - due_ns);
     else if (measured && now_ns > c->at_ns)
-        histogram_add(&f->latency[HTTP_GAP], now_ns - c->at_ns);
+        histogram_add(&f->common.latency[HTTP_GAP], now_ns - c->at_ns);
     if (l->streams) {
         measured = measured && now_ns < s->end_ns;
-        unsigned stamps =
-            stamp_scan_take(&c->stamps, p, n, now_ns, measured ? &f->latency[HTTP_DELAY] : NULL);
-        f->done += measured ? stamps : 0;
+        unsigned stamps = stamp_scan_take(&c->stamps, p, n, now_ns,
+                                          measured ? &f->common.latency[HTTP_DELAY] : NULL);
+        f->common.done += measured ? stamps : 0;
     }
     c->at_ns = now_ns;
 }
@@ -98,7 +83,7 @@ static int split_url(struct http_load *l)
         l->tls = true;
         s += 8;
     } else {
-        return fail("--url", "wants http://HOST:PORT or https://HOST:PORT");
+        return crew_fail("--url", "wants http://HOST:PORT or https://HOST:PORT");
     }
     size_t n = strcspn(s, "/");
     const char *path = s[n] && s[n + 1] ? s + n : "/v1/chat/completions";
@@ -106,7 +91,7 @@ static int split_url(struct http_load *l)
     bool port = s[host_n] == ':';
     if (host_n == 0 || host_n > n || n - host_n > 6 || host_n >= sizeof l->host ||
         strlen(path) >= sizeof l->path)
-        return fail("--url", "cannot be read");
+        return crew_fail("--url", "cannot be read");
     bool v6 = s[0] == '[';
     (void)snprintf(l->host, sizeof l->host, "%.*s", (int)(host_n - (v6 ? 2 : 0)), s + (v6 ? 1 : 0));
     (void)snprintf(l->port, sizeof l->port, "%.*s", port ? (int)(n - host_n - 1) : 2,
@@ -126,10 +111,10 @@ static int read_key(struct http_load *l)
     else
         l->key = strdup(given ? given : "");
     if (!l->key)
-        return fail(l->o->key_file ? l->o->key_file : "key", strerror(errno));
+        return crew_fail(l->o->key_file ? l->o->key_file : "key", strerror(errno));
     l->key[strcspn(l->key, " \r\n")] = '\0';
     if (!*l->key || strlen(l->key) > KEY_MAX)
-        return fail("API key", "none: --key-file or HOLDFAST_API_KEY");
+        return crew_fail("API key", "none: --key-file or HOLDFAST_API_KEY");
     return 0;
 }
 
@@ -166,25 +151,25 @@ static int make_request(struct http_load *l)
     if (l->o->body_file) {
         l->body = read_file(l->o->body_file, BODY_MAX, &l->body_n);
         if (!l->body)
-            return fail(l->o->body_file, strerror(errno));
+            return crew_fail(l->o->body_file, strerror(errno));
     } else if (l->streams) {
         chat = stream_body(l->o, &l->body_n);
         l->body = chat;
         if (!chat)
-            return fail("request", "no memory");
+            return crew_fail("request", "no memory");
     } else {
         int n = asprintf(&chat,
                          "{\"model\":\"%s\",\"max_tokens\":64,%s\"messages\":[{\"role\":\"user\","
                          "\"content\":\"Say hello.\"}]}",
                          l->o->model, l->o->stream ? "\"stream\":true," : "");
         if (n < 0)
-            return fail("request", "no memory");
+            return crew_fail("request", "no memory");
         l->body = chat;
         l->body_n = (size_t)n;
     }
     char *head = NULL, *fields = fields_text(l->o);
     if (!fields)
-        return fail("request", "no memory");
+        return crew_fail("request", "no memory");
     bool v6 = strchr(l->host, ':') != NULL;
     int n = asprintf(&head,
                      "POST %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nAuthorization: Bearer %s\r\n"
@@ -195,7 +180,7 @@ static int make_request(struct http_load *l)
     l->request = n < 0 ? NULL : malloc((size_t)n + l->body_n);
     if (!l->request) {
         free(n < 0 ? NULL : head);
-        return fail("request", "no memory");
+        return crew_fail("request", "no memory");
     }
     memcpy(l->request, head, (size_t)n);
     memcpy(l->request + n, l->body, l->body_n);
@@ -204,104 +189,55 @@ static int make_request(struct http_load *l)
     return 0;
 }
 
-/* ---- threads ---- */
+/* ---- the load ---- */
 
-struct worker {
-    const struct http_load *load;
-    unsigned number;
-    struct http_figures *figures;
-    pthread_t thread;
-};
-
-static void *work(void *arg)
+static void run(const void *load, unsigned thread, void *figures)
 {
-    struct worker *w = arg;
-    if (w->load->tls)
-        http_tls_run(w->load, w->number, w->figures);
+    const struct http_load *l = load;
+    if (l->tls)
+        http_tls_run(l, thread, figures);
     else
-        http_plain_run(w->load, w->number, w->figures);
-    return NULL;
+        http_plain_run(l, thread, figures);
 }
 
-static void add(struct figures *f, const struct http_figures *h)
+static void count(struct figures *sum, const void *figures)
 {
+    const struct http_figures *h = figures;
     char name[48];
-    f->begun += h->begun;
-    f->done += h->done;
-    if (h->longest_gap_ns > f->longest_gap_ns)
-        f->longest_gap_ns = h->longest_gap_ns;
-    for (int i = 0; i < HTTP_LATENCIES; i++)
-        histogram_merge(&f->latency[i].h, &h->latency[i]);
     for (unsigned i = 0; i < 600; i++) {
         (void)snprintf(name, sizeof name, "status %u", i);
-        figures_count(f, name, h->status[i]);
+        figures_count(sum, name, h->status[i]);
     }
-    figures_count(f, "connect failed", h->connect_failed);
-    figures_count(f, "connection broken", h->broken);
-    figures_count(f, "answer not understood", h->bad_answer);
-    figures_count(f, "timeout", h->timeouts);
-    figures_count(f, "unfinished", h->unfinished);
-    figures_count(f, "open at the end", h->open);
-}
-
-static int run_threads(struct http_load *l, struct figures *f)
-{
-    struct worker *w = calloc(l->o->threads, sizeof *w);
-    if (!w)
-        return fail("threads", "no memory");
-    int rv = 0;
-    unsigned n = 0;
-    l->start_ns = load_now_ns();
-    for (; n < l->o->threads; n++) {
-        w[n] = (struct worker){.load = l, .number = n};
-        w[n].figures = calloc(1, sizeof *w[n].figures);
-        if (w[n].figures)
-            for (int i = 0; i < HTTP_LATENCIES; i++)
-                histogram_init(&w[n].figures->latency[i]);
-        if (!w[n].figures || pthread_create(&w[n].thread, NULL, work, &w[n]) != 0) {
-            free(w[n].figures);
-            stop = 1;
-            rv = fail("threads", "cannot be started");
-            break;
-        }
-    }
-    for (unsigned i = 0; i < n; i++) {
-        (void)pthread_join(w[i].thread, NULL);
-        if (rv == 0 && w[i].figures->error[0])
-            rv = fail("http", w[i].figures->error);
-        add(f, w[i].figures);
-        free(w[i].figures);
-    }
-    free(w);
-    return rv;
+    figures_count(sum, "connect failed", h->connect_failed);
+    figures_count(sum, "connection broken", h->broken);
+    figures_count(sum, "answer not understood", h->bad_answer);
+    figures_count(sum, "timeout", h->timeouts);
+    figures_count(sum, "unfinished", h->unfinished);
+    figures_count(sum, "open at the end", h->open);
 }
 
 static int measure(struct http_load *l)
 {
     static const char *const names[] = {"call", "first chunk", "chunk gap", "chunk delay"};
-    struct figures *f = figures_new(l->streams ? "chunks" : "calls");
-    if (!f)
-        return fail("figures", "no memory");
-    for (int i = 0; i < (l->streams ? HTTP_LATENCIES : l->o->stream ? HTTP_DELAY : 1); i++)
-        f->latency[i].name = names[i];
-    f->seconds = l->o->seconds;
-    struct sigaction act = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &act, NULL);
-    (void)sigaction(SIGTERM, &act, NULL);
-    int rv = run_threads(l, f);
-    double ran = (double)(load_now_ns() - l->start_ns) / 1e9 - l->o->warmup;
-    if (stop && ran > 0 && ran < l->o->seconds)
-        f->seconds = ran;
-    figures_print(f, l->o);
-    if (rv == 0 && f->done == 0)
-        rv = BENCH_NOTHING;
-    free(f);
-    return rv;
+    const struct crew_job job = {
+        .what = "http",
+        .unit = l->streams ? "chunks" : "calls",
+        .latencies = names,
+        .n_latencies = l->streams     ? HTTP_LATENCIES
+                       : l->o->stream ? HTTP_DELAY
+                                      : 1,
+        .figures_size = sizeof(struct http_figures),
+        .load = l,
+        .start_ns = &l->start_ns,
+        .run = run,
+        .count = count,
+    };
+    return crew_measure(&job, l->o);
 }
 
 int bench_http(const struct bench_options *o)
 {
-    struct http_load l = {.o = o, .stop = &stop, .streams = o->mode == BENCH_STREAMS};
+    struct http_load l = {.o = o, .streams = o->mode == BENCH_STREAMS};
     struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
     int rv = split_url(&l);
     if (rv == 0)
@@ -311,11 +247,11 @@ int bench_http(const struct bench_options *o)
     if (rv == 0 && !l.tls) {
         int bad = getaddrinfo(l.host, l.port, &hints, &found);
         if (bad)
-            rv = fail(l.host, gai_strerror(bad));
+            rv = crew_fail(l.host, gai_strerror(bad));
         l.address = found;
     }
     if (rv == 0 && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        rv = fail("libcurl", "cannot be started");
+        rv = crew_fail("libcurl", "cannot be started");
     if (rv == 0) {
         rv = measure(&l);
         curl_global_cleanup();
