@@ -27,7 +27,8 @@ struct edge_worker {
     uv_loop_t loop;
     uv_thread_t thread;
     const struct edge_config *config;
-    struct edge_http_server *server;
+    struct edge_http_server *server; /* the thread's once it runs */
+    uint16_t port;
     struct edge_context ctx;
     uv_async_t stop;
     uv_timer_t tick;
@@ -225,13 +226,14 @@ int edge_worker_new(struct edge_worker **out, const struct edge_config *config,
         rc = listen_on(w, tls, port, error);
     if (rc < 0)
         return rc;
+    w->port = edge_http_server_port(w->server);
     *out = w;
     return 0;
 }
 
 uint16_t edge_worker_port(const struct edge_worker *w)
 {
-    return edge_http_server_port(w->server);
+    return w->port;
 }
 
 static void run(void *arg)

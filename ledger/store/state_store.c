@@ -14,7 +14,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#if defined __SANITIZE_THREAD__ /* it leaves a program little address space */
+#define MAP_BYTES_DEFAULT (UINT64_C(256) << 30)
+#else
 #define MAP_BYTES_DEFAULT (UINT64_C(4) << 40) /* a week of 20,000 calls a second */
+#endif
 
 enum {
     TABLES = 2,
