@@ -109,8 +109,10 @@ int node_open(struct node *n, const struct node_config *config, const struct nod
               const struct node_start *start)
 {
     *n = (struct node){.config = config, .io = *io, .exit = NODE_EXIT_OK};
+    n->trail = start->trail ? start->trail : NODE_TRAIL;
     const struct checkpoint_config checkpoint = {.every_ms = config->checkpoint_ms,
-                                                 .changed_records = config->checkpoint_records};
+                                                 .changed_records = config->checkpoint_records,
+                                                 .phase = config->id};
     if (open_memory(n) != 0 || open_machine(n, start->state) != 0)
         return -EIO;
     checkpoint_init(&n->checkpoint, &checkpoint, n->machine, &n->io, start->state->applied_index);

@@ -49,6 +49,7 @@ struct node {
     const struct node_config *config;
     struct node_io io;
     struct checkpoint checkpoint;
+    uint64_t trail; /* entries behind it that are never trimmed */
     /* deciding */
     struct core_machine *machine;
     struct drift drift;
@@ -106,6 +107,8 @@ struct node {
 struct node_start {
     const struct state_meta *state;
     const struct log_recovered *log;
+    uint64_t trail; /* entries behind the checkpoint that stay; 0: NODE_TRAIL. Simulated logs are
+                       short */
     unsigned disable_guards; /* enum pump_guard: the simulator's mutations, never in a node */
 };
 

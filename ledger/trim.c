@@ -25,7 +25,7 @@ void node_on_wanted(struct node *n, struct pump_now now, uint64_t first)
 {
     n->now = now;
     uint64_t peers = wanted_by_peers(n);
-    uint64_t state = n->checkpoint.index > NODE_TRAIL ? n->checkpoint.index - NODE_TRAIL : 0;
+    uint64_t state = n->checkpoint.index > n->trail ? n->checkpoint.index - n->trail : 0;
     if (first > state)
         first = state;
     if (first > peers)

@@ -125,6 +125,9 @@ static int read_entries(void *ctx, uint64_t first, unsigned count, size_t max_by
     unsigned got = 0;
     size_t bytes = 0;
     (void)why;
+    if (first < n->first)
+        sim_fail(n->w, "TRIMMED: n%d reads entry %" PRIu64 ", its log begins at %" PRIu64, n->id,
+                 first, n->first);
     if (n->page_cap < count) {
         n->page = sim_alloc(n->w, count * sizeof *n->page);
         n->page_cap = count;
@@ -156,6 +159,19 @@ static int save_term(void *ctx, uint64_t term, uint64_t voted_for, struct store_
         (void)store_why_set(why, -EIO, "simulated");
     n->dying |= dies;
     return dies ? -EIO : 0;
+}
+
+/* What is before `first` is not read again, and is in the checkpoint. */
+static void trim(void *ctx, uint64_t first)
+{
+    struct sim_node *n = ctx;
+    if (!n->durable || first > n->durable->meta.applied_index + 1)
+        sim_fail(n->w, "TRIMMED: n%d gives up entries to %" PRIu64 " that its state lacks", n->id,
+                 first - 1);
+    if (replica_dies(n) || first <= n->first)
+        return;
+    n->first = first;
+    n->w->counters.trims++;
 }
 
 /* ---- checkpoints ---- */
@@ -398,6 +414,7 @@ void disk_io(struct node_io *io)
     io->save_term = save_term;
     io->append = append;
     io->read_entries = read_entries;
+    io->trim = trim;
     io->write_checkpoint = write_checkpoint;
     io->get = get;
     io->scan = scan;
@@ -457,7 +474,7 @@ void disk_recover(struct sim_node *n, struct log_recovered *r)
     r->confs = calloc(2, sizeof *r->confs);
     n->change = s ? s->meta.conf.index : 0;
     CHECK(r->confs);
-    for (uint64_t i = 1; i <= n->last; i++) {
+    for (uint64_t i = n->first; i <= n->last; i++) {
         CHECK(term_runs_append(&r->runs, i, n->log[i].term) == 0);
         if (n->log[i].kind != ENTRY_CHANGE)
             continue;

@@ -14,11 +14,12 @@
 
 /* ---- a record changes ---- */
 
-static unsigned liars(const struct sim_world *w)
+/* And nodes that have nothing: together a minority. */
+unsigned lies_minority(const struct sim_world *w)
 {
     unsigned k = 0;
     for (int i = 1; i <= w->n; i++)
-        k += w->node[i].lies;
+        k += w->node[i].lies || w->node[i].lost;
     return k;
 }
 
@@ -98,7 +99,7 @@ static bool spoil_memory(struct sim_node *n)
 void lies_strike(struct sim_node *n)
 {
     struct sim_world *w = n->w;
-    if (n->lies || n->marked || liars(w) + 1 > (unsigned)(w->n - 1) / 2)
+    if (n->lies || n->marked || n->lost || lies_minority(w) + 1 > (unsigned)(w->n - 1) / 2)
         return;
     bool memory = n->up && sim_permille(&w->random, 400);
     if (!(memory ? spoil_memory(n) : spoil_disk(n)))
@@ -164,14 +165,18 @@ bool lies_may_act(const struct sim_node *n)
 
 /* ---- the operator: holdfast-ledger rebuild ---- */
 
-void lies_rebuild(struct sim_node *n)
+void lies_rebuild(struct sim_node *n, bool found_out)
 {
     struct sim_world *w = n->w;
-    if (n->judged == 0)
+    if (n->judged == 0 && !found_out)
         return;
     if (n->up) {
         w->counters.crashes--; /* this is none */
         replica_crash(n, "the operator stops it");
+    }
+    if (n->first > 1 || sim_permille(&w->random, 200)) { /* -ENODATA: the log is not whole */
+        seeding_lose_disk(n, "what it has is put away");
+        return;
     }
     n->durable = n->seen = NULL;
     n->lies = n->marked = false;

@@ -8,6 +8,7 @@
 #include "ledger/core/machine.h"
 #include "ledger/raft/engine_heap.h"
 #include "ledger/raft/pump_state.h"
+#include "ledger/seed/digest.h"
 #include "proto/level.h"
 
 #include <stdlib.h>
@@ -172,6 +173,15 @@ WRAP(enum accord_verdict, accord_judge, struct accord *a, const struct pump_peer
 WRAP(bool, node_may_decide, const struct node *n)
 {
     return sim_mutation == SIM_disputed_decides || __real_node_may_decide(n);
+}
+
+WRAP(int, seed_digest, struct state_store *s, struct state_meta *meta, struct proto_hash *out,
+     struct store_why *why)
+{
+    int rv = __real_seed_digest(s, meta, out, why);
+    if (sim_mutation == SIM_seed_unverified)
+        *out = (struct proto_hash){{0}};
+    return rv;
 }
 
 /* ---- feature levels: of the program that is running ---- */

@@ -34,7 +34,8 @@ static struct engine_view *view(const struct sim_world *w)
         const struct sim_node *n = &w->node[i];
         bool lives = n->up && !n->dying && !n->node->failed && !n->node->quarantined;
         v.node[i] = (struct engine_node){.pump = lives ? n->node->pump : NULL,
-                                         .disk_term = n->term,
+                                         .disk_term =
+                                             n->lost ? UINT64_MAX : n->term, /* it answers nobody */
                                          .disk_vote = n->vote,
                                          .safe = safe(n),
                                          .last = n->last,
@@ -99,8 +100,11 @@ static void check_leader(struct sim_node *n)
 static unsigned durable_copies(const struct sim_world *w, uint64_t index, uint64_t term)
 {
     unsigned copies = 0;
-    for (int i = 1; i <= w->n; i++)
-        copies += w->node[i].last >= index && w->node[i].log[index].term == term;
+    for (int i = 1; i <= w->n; i++) {
+        const struct sim_node *n = &w->node[i];
+        /* What a lost disk held it gets again, before anybody hears of it. */
+        copies += (n->lost ? n->lost_last : n->last) >= index && n->log[index].term == term;
+    }
     return copies;
 }
 
@@ -211,6 +215,9 @@ void promises_liveness(struct sim_world *w)
     if (w->counters.answers < w->answers_at_heal + 4 && w->committed < SIM_LOG - 600)
         sim_fail(w, "LIVENESS: %" PRIu64 " answers in %" PRIu64 " ms after the heal",
                  w->counters.answers - w->answers_at_heal, w->now_ms - w->heal_ms);
+    for (int i = 1; i <= w->n; i++)
+        if (w->node[i].lost)
+            sim_fail(w, "LIVENESS: n%d could not be seeded", i);
     for (int i = 1; i <= w->n; i++)
         if (w->node[i].up && !w->node[i].lies && w->node[i].applied + 100 < leader->applied)
             sim_fail(w, "LIVENESS: n%d applied %" PRIu64 ", the leader %" PRIu64, i,

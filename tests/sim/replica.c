@@ -287,7 +287,7 @@ void replica_start(struct sim_node *n)
     struct sim_world *w = n->w;
     struct log_recovered log;
     const struct state_meta none = {0};
-    if (n->up || w->failed)
+    if (n->up || n->lost || w->failed)
         return;
     if (n->marked) {
         sim_say(w, "n%d does not start: its directory is marked", n->id);
@@ -300,6 +300,7 @@ void replica_start(struct sim_node *n)
     sim_level[n->id] = n->level;
     const struct node_start start = {.state = n->durable ? &n->durable->meta : &none,
                                      .log = &log,
+                                     .trail = w->trail,
                                      .disable_guards = guards_off()};
     const struct node_io io = io_of(n);
     n->node = calloc(1, sizeof *n->node);
@@ -447,6 +448,16 @@ void replica_stop(struct sim_node *n)
     sim_say(n->w, "n%d is told to stop", n->id);
     enter(n);
     node_on_stop(n->node, replica_now(n));
+    leave(n);
+    after(n);
+}
+
+void replica_trim(struct sim_node *n, uint64_t first)
+{
+    if (!n->up || n->paused_until_ms > n->w->now_ms)
+        return;
+    enter(n);
+    node_on_wanted(n->node, replica_now(n), first);
     leave(n);
     after(n);
 }

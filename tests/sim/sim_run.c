@@ -123,7 +123,9 @@ static void draw_rates(struct sim_world *w)
                                   .depose = up_to(w, w->harsh ? 30 : 10),
                                   .room = up_to(w, 15),
                                   .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0,
-                                  .spoil = sim_permille(&w->random, 250) ? 20 + up_to(w, 100) : 0};
+                                  .spoil = sim_permille(&w->random, 250) ? 20 + up_to(w, 100) : 0,
+                                  .trim = sim_permille(&w->random, 300) ? 300 : 0,
+                                  .wipe = sim_permille(&w->random, 80) ? 40 : 0};
 }
 
 static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
@@ -271,6 +273,18 @@ static void fault_room(struct sim_world *w)
     sim_say(w, "n%d: disk nearly full until %" PRIu64 " ms", n->id, n->short_until_ms);
 }
 
+/* Retention wants nothing before some entry any more. */
+static void fault_trim(struct sim_world *w, struct sim_node *n)
+{
+    replica_trim(n, 1 + sim_below(&w->random, (unsigned)w->committed + 1));
+}
+
+static void fault_wipe(struct sim_world *w, struct sim_node *n)
+{
+    if (!n->lost && lies_minority(w) + !n->lies <= (unsigned)(w->n - 1) / 2)
+        seeding_lose_disk(n, "its disk is lost");
+}
+
 static void fault(struct sim_world *w)
 {
     const struct sim_faults *r = &w->rate;
@@ -299,7 +313,13 @@ static void fault(struct sim_world *w)
     if (sim_often(w, r->spoil))
         lies_strike(sim_permille(&w->random, 500) ? leader_or_any(w) : any(w));
     if (sim_often(w, r->spoil / 2))
-        lies_rebuild(any(w));
+        lies_rebuild(any(w), false);
+    if (sim_often(w, r->trim))
+        fault_trim(w, any(w));
+    if (sim_often(w, r->wipe))
+        fault_wipe(w, any(w));
+    if (sim_often(w, r->trim / 10))
+        seeding_look(w);
     sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);
 }
 
@@ -310,7 +330,9 @@ static void heal(struct sim_world *w)
     memset(w->lag_ms, 0, sizeof w->lag_ms);
     w->answers_at_heal = w->counters.answers;
     /* A minority may stay away; where a state lies, that may be the minority already. */
-    int down = sim_permille(&w->random, 250) && !w->lied ? any(w)->id : 0;
+    int down = sim_permille(&w->random, 250) && !w->lied && !w->moved && w->rate.trim == 0
+                   ? any(w)->id
+                   : 0;
     sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
     for (int i = 1; i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
@@ -322,9 +344,12 @@ static void heal(struct sim_world *w)
         if (i != down)
             replica_start(n);
     }
-    if (w->lied && sim_permille(&w->random, 700))
-        for (unsigned i = 1; i <= 3; i++)
-            sim_put(&w->events, w->now_ms + i * 1500, SIM_OPERATOR, 0, 0, NULL);
+    w->operated = sim_permille(&w->random, 700);
+    if (w->lied || w->rate.trim > 0)
+        for (unsigned i = 1; i <= 5; i++)
+            sim_put(&w->events, w->now_ms + i * 1200, SIM_OPERATOR, 0, 0, NULL);
+    if (w->moved || w->rate.trim > 0)
+        w->end_ms += 8000;
     if (down) {
         w->over = true;
         replica_crash(&w->node[down], "stays down");
@@ -359,7 +384,7 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
     struct sim_node *n = &w->node[id];
     n->w = w;
     n->id = id;
-    n->term = n->last = 1;
+    n->term = n->first = n->last = 1;
     n->log[1] =
         (struct sim_entry){.term = 1, .kind = ENTRY_CHANGE, .data = conf, .len = (uint32_t)len};
     n->level = 1 + (w->mixed ? sim_below(&w->random, SIM_LEVELS) : SIM_LEVELS - 1);
@@ -435,12 +460,43 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
             fault(w);
         break;
     case SIM_OPERATOR:
-        for (int i = 1; i <= w->n; i++)
-            lies_rebuild(&w->node[i]);
+        for (int i = 1; i <= w->n && w->operated; i++)
+            lies_rebuild(&w->node[i], false);
+        if (w->rate.trim > 0)
+            seeding_look(w);
+        break;
+    case SIM_SEED:
+        seeding_run(&w->node[e->node]);
         break;
     default:
         replica_handle(&w->node[e->node], e);
     }
+}
+
+static void run_until(struct sim_world *w, uint64_t until_ms)
+{
+    while (w->events.n > 0 && !w->failed) {
+        uint64_t at_ms = w->events.heap[0].at_ms;
+        if (at_ms > w->end_ms || at_ms > until_ms)
+            break;
+        struct sim_event e = sim_take(&w->events);
+        w->now_ms = e.at_ms;
+        if (w->faulty && w->now_ms >= w->heal_ms)
+            heal(w);
+        dispatch(w, &e);
+        if (w->now_ms >= w->next_check_ms) {
+            promises_logs(w);
+            w->next_check_ms = w->now_ms + 1000;
+        }
+    }
+}
+
+void sim_advance(struct sim_world *w, uint64_t ms)
+{
+    uint64_t until_ms = w->now_ms + ms;
+    run_until(w, until_ms);
+    if (w->now_ms < until_ms && until_ms < w->end_ms)
+        w->now_ms = until_ms;
 }
 
 void sim_run(struct sim_world *w, uint64_t seed)
@@ -452,24 +508,12 @@ void sim_run(struct sim_world *w, uint64_t seed)
     /* Holds expire half a minute after a change of leader: long runs see it. */
     w->end_ms = w->heal_ms + (sim_permille(&w->random, 250) ? 45000 : 7000);
     w->faulty = true;
+    w->trail = 1 + sim_below(&w->random, 40);
     w->mixed = sim_permille(&w->random, 400);
     draw_rates(w);
     boot(w);
     sim_put(&w->events, 200 + sim_below(&w->random, 3000), SIM_FAULT, 0, 0, NULL);
-    uint64_t next_check = 0;
-    while (w->events.n > 0 && !w->failed) {
-        struct sim_event e = sim_take(&w->events);
-        if (e.at_ms > w->end_ms)
-            break;
-        w->now_ms = e.at_ms;
-        if (w->faulty && w->now_ms >= w->heal_ms)
-            heal(w);
-        dispatch(w, &e);
-        if (w->now_ms >= next_check) {
-            promises_logs(w);
-            next_check = w->now_ms + 1000;
-        }
-    }
+    run_until(w, UINT64_MAX);
     if (w->failed)
         return;
     promises_logs(w);

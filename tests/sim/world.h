@@ -6,7 +6,7 @@
  *   replica.c     one node: life, crashes, clocks  disk.c         its log, votes and checkpoints
  *   callers.c     edges: calls, retries, reads     promises.c     what consensus must hold
  *   truth.c       what the ledger must hold        mutants.c      bugs to be switched on
- *   lies.c        states that differ
+ *   lies.c        states that differ               seeding.c      lost disks, and the way back
  */
 #ifndef HOLDFAST_TESTS_SIM_WORLD_H
 #define HOLDFAST_TESTS_SIM_WORLD_H
@@ -40,6 +40,7 @@ enum sim_event_kind {
     SIM_FAULT,
     SIM_QUERY,    /* somebody asks this node */
     SIM_GONE,     /* a connection seems to be dead; data: the peer */
+    SIM_SEED,     /* a node without a disk is seeded */
     SIM_OPERATOR, /* somebody looks after nodes that have stopped */
 };
 
@@ -82,7 +83,9 @@ enum sim_mutation {
     X(stale_agreement, 1000, "an agreement of before the dispute counts")                          \
     X(right_one_stops, 500, "a node stops for good at the first word against it")                  \
     X(level_unasked, 500, "a level is raised without asking who knows it")                         \
-    X(level_unchecked, 300, "a leader proposes commands of a level that is not in force")
+    X(level_unchecked, 300, "a leader proposes commands of a level that is not in force")          \
+    X(seed_any_end, 500, "a seeding ends before the end of the leader's log")                      \
+    X(seed_unverified, 3000, "a seeding does not compare records with a witness")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
@@ -113,7 +116,7 @@ struct sim_record {
 struct sim_state {
     struct state_meta meta;
     struct sim_record *record; /* by key */
-    size_t n;
+    size_t n, cap;
 };
 /* A log write on its way. */
 struct sim_write {
@@ -138,7 +141,10 @@ struct sim_node {
     /* disk */
     uint64_t term, vote, incarnation;
     struct sim_entry log[SIM_LOG + 1];
-    uint64_t last;
+    uint64_t first, last; /* before `first`: trimmed; known from outside only */
+    struct sim_state *seeded;
+    bool lost;                              /* it has none until it is seeded ... */
+    uint64_t lost_last;                     /* ... and its log ended here */
     const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
     const struct sim_state *writing;        /* NULL: none */
     bool state_told;
@@ -247,6 +253,11 @@ struct sim_caller {
     X(wrong_answers)                                                                               \
     X(contradictions)                                                                              \
     X(rebuilds)                                                                                    \
+    X(disks_lost)                                                                                  \
+    X(seedings)                                                                                    \
+    X(seedings_resumed)                                                                            \
+    X(seedings_in_vain)                                                                            \
+    X(trims)                                                                                       \
     X(levels_raised)                                                                               \
     X(level_refusals)                                                                              \
     X(upgrades)                                                                                    \
@@ -263,13 +274,13 @@ struct sim_counters {
 
 struct sim_faults {
     unsigned lose, repeat, delay, die, stall, fail, crash, cut, pause, jump, transfer, stop,
-        dup_request, lag, gone, depose, room, oom, spoil;
+        dup_request, lag, gone, depose, room, oom, spoil, trim, wipe;
 };
 
 struct sim_world {
     struct sim_random random;
     struct sim_events events;
-    uint64_t seed, now_ms, heal_ms, end_ms;
+    uint64_t seed, now_ms, heal_ms, end_ms, next_check_ms;
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     bool cut[SIM_NODES + 1][SIM_NODES + 1];
@@ -279,6 +290,10 @@ struct sim_world {
     bool over;                                      /* nodes that go down now did not crash */
     bool faulty;                                    /* until the heal */
     bool lied;                                      /* some node's state was spoiled */
+    uint64_t trail;                                 /* entries that trimming leaves */
+    bool operated;                                  /* somebody looks after nodes that stop */
+    bool moved;                                     /* a disk was lost */
+    bool seeding;                                   /* one is on its way */
     bool mixed;                                     /* programs of several versions */
     bool harsh;                                     /* a run for consensus rather than for money */
     struct sim_faults rate;                         /* permille, or per 100,000 where rare */
@@ -314,6 +329,7 @@ struct sim_world {
 
 /* ---- sim_run.c ---- */
 void sim_run(struct sim_world *w, uint64_t seed);
+void sim_advance(struct sim_world *w, uint64_t ms); /* not inside a node's event */
 void sim_world_close(struct sim_world *w);
 void *sim_alloc(struct sim_world *w, size_t n); /* zeroed; until the run ends */
 const void *sim_copy(struct sim_world *w, const void *p, size_t n);
@@ -344,8 +360,9 @@ void replica_crash(struct sim_node *n, const char *why);
 void replica_handle(struct sim_node *n, const struct sim_event *e);
 struct pump_now replica_now(const struct sim_node *n);
 void replica_transfer(struct sim_node *n);
-void replica_set_drift(struct sim_node *n, int ppm); /* from now on */
-void replica_stop(struct sim_node *n);               /* in order, as by SIGTERM */
+void replica_set_drift(struct sim_node *n, int ppm);   /* from now on */
+void replica_trim(struct sim_node *n, uint64_t first); /* retention wants no more */
+void replica_stop(struct sim_node *n);                 /* in order, as by SIGTERM */
 /* Inside callbacks: from now on nothing gets out. */
 bool replica_dies(struct sim_node *n);
 
@@ -370,14 +387,20 @@ void truth_reply(struct sim_node *n, struct sim_rpc *rpc, const void *bytes, siz
 void truth_end(struct sim_world *w);
 
 /* ---- lies.c ---- */
+unsigned lies_minority(const struct sim_world *w);
 void lies_strike(struct sim_node *n); /* at most a minority */
 void lies_started(struct sim_node *n, const struct core_position *at);
 void lies_parted(struct sim_node *n, uint64_t index);
 bool lies_shown_by(const struct sim_node *n, const void *message, size_t len);
 void lies_judged(struct sim_node *n, const char *text); /* by itself */
 bool lies_may_act(const struct sim_node *n);
-void lies_rebuild(struct sim_node *n);
+void lies_rebuild(struct sim_node *n, bool found_out); /* by the operator; else by itself */
 void lies_end(struct sim_world *w);
+
+/* ---- seeding.c ---- */
+void seeding_lose_disk(struct sim_node *n, const char *what);
+void seeding_run(struct sim_node *n);
+void seeding_look(struct sim_world *w);
 
 /* ---- mutants.c ---- */
 const char *mutant_name(enum sim_mutation m);
