@@ -8,21 +8,31 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 const char command_usage[] = "       holdfast-ledger backup --config FILE --to DIR\n"
                              "       holdfast-ledger restore --config FILE --from DIR\n"
-                             "       holdfast-ledger seed --config FILE\n"
+                             "       holdfast-ledger seed --config FILE [--timeout SECONDS]\n"
                              "       holdfast-ledger archive --from DIR\n";
 
+enum {
+    TIMEOUT_S = 120, /* a seeding waits so long for what is not there yet */
+    TIMEOUT_MAX_S = 86400,
+    SAY_AFTER_MS = 2000,
+    SAY_EVERY_MS = 10000,
+};
+
 struct command {
-    const char *name, *config, *to, *from;
+    const char *name, *config, *to, *from, *timeout;
     bool json, progress, help;
     uint64_t shown_ms;
+    uint64_t timeout_ms, waiting_ms, said_ms; /* of a seeding: waiting since; 0: it is not */
     struct node_config node;
 };
 
@@ -54,6 +64,8 @@ static bool on_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
 {
     struct command *c = ctx;
     uint64_t now = mono_ms();
+    if (done > 0)
+        c->waiting_ms = 0;
     if (c->progress && now - c->shown_ms >= 250) {
         c->shown_ms = now;
         if (total > 0)
@@ -63,6 +75,22 @@ static bool on_progress(void *ctx, const char *what, uint64_t done, uint64_t tot
             (void)fprintf(stderr, "\r%s: %s %" PRIu64 "   ", c->name, what, done);
     }
     return !stop;
+}
+
+/* Said also where nobody looks at a terminal: a command that waits in silence seems to hang. */
+static bool on_waiting(void *ctx, const char *why)
+{
+    struct command *c = ctx;
+    uint64_t now = mono_ms();
+    if (c->waiting_ms == 0)
+        c->waiting_ms = now;
+    uint64_t waited = now - c->waiting_ms;
+    if (waited >= SAY_AFTER_MS && (c->said_ms == 0 || now - c->said_ms >= SAY_EVERY_MS)) {
+        c->said_ms = now;
+        (void)fprintf(stderr, "%sholdfast-ledger %s: waiting for %" PRIu64 " s: %s\n",
+                      c->progress ? "\r\033[K" : "", c->name, waited / 1000, why);
+    }
+    return waited < c->timeout_ms;
 }
 
 static void put_string(const char *name, const char *s)
@@ -190,6 +218,15 @@ static void say_seeded(const struct command *c, const struct seed_facts *f)
                  c->node.data, f->source, f->copied, f->index, f->witnesses, f->index, chain);
 }
 
+static bool read_timeout(struct command *c)
+{
+    char *end = "";
+    errno = 0;
+    long seconds = c->timeout ? strtol(c->timeout, &end, 10) : TIMEOUT_S;
+    c->timeout_ms = (uint64_t)seconds * 1000;
+    return errno == 0 && *end == '\0' && seconds >= 1 && seconds <= TIMEOUT_MAX_S;
+}
+
 static enum node_exit run_seed(struct command *c)
 {
     struct seed_net net;
@@ -200,7 +237,11 @@ static enum node_exit run_seed(struct command *c)
                                  .id = identity_of(&c->node),
                                  .segment_bytes = c->node.segment_bytes,
                                  .incarnation = (uint64_t)time(NULL),
-                                 .watch = &watch};
+                                 .patience = UINT_MAX, /* on_waiting ends it, by the clock */
+                                 .watch = &watch,
+                                 .on_waiting = on_waiting};
+    if (!read_timeout(c))
+        return refuse(c, "--timeout: 1 to 86400 seconds expected", c->timeout);
     int rv = seed_net_open(&net, &c->node, &why);
     config.link = seed_net_link(&net);
     config.n_others = net.n;
@@ -268,9 +309,10 @@ static const struct {
     {"restore", run_restore, "--config FILE --from DIR",
      "Makes the data directory of a new cluster's node out of a backup: on every node from the\n"
      "same one. The new cluster.conf has a uuid of its own.\n"},
-    {"seed", run_seed, "--config FILE",
+    {"seed", run_seed, "--config FILE [--timeout SECONDS]",
      "Fills this node's empty data directory from the other nodes, which must be running.\n"
-     "Interrupted, it goes on where it was.\n"},
+     "Interrupted, it goes on where it was. It says what it waits for, and gives up where that is\n"
+     "not there after --timeout (120 s).\n"},
     {"archive", run_archive, "--from DIR",
      "Reads an archive of the log whole, and says whether it is sound.\n"}};
 
@@ -283,12 +325,13 @@ static enum node_exit help(const struct command *c)
     unsigned i = 0;
     while (strcmp(c->name, commands[i].name) != 0)
         i++;
-    (void)printf("usage: holdfast-ledger %s %s [--json] [--progress]\n\n%s\n"
-                 "  --json      the answer as JSON\n"
-                 "  --progress  how far it is, on stderr (on a terminal: always)\n\n"
-                 "exit codes: 0 done, 1 a disk failed, or no room, 2 command line or\n"
-                 "configuration, 3 the data were refused\n",
-                 c->name, commands[i].options, commands[i].help);
+    (void)printf(
+        "usage: holdfast-ledger %s %s [--json] [--progress]\n\n%s\n"
+        "  --json      the answer as JSON\n"
+        "  --progress  how far it is, on stderr (on a terminal: always)\n\n"
+        "exit codes: 0 done, 1 a disk failed, no room, or others did not answer, 2 command\n"
+        "line or configuration, 3 the data were refused\n",
+        c->name, commands[i].options, commands[i].help);
     return NODE_EXIT_OK;
 }
 
@@ -297,7 +340,10 @@ static enum node_exit parse(struct command *c, int argc, char **argv)
     const struct {
         const char *option;
         const char **value;
-    } values[] = {{"--config", &c->config}, {"--to", &c->to}, {"--from", &c->from}};
+    } values[] = {{"--config", &c->config},
+                  {"--to", &c->to},
+                  {"--from", &c->from},
+                  {"--timeout", &c->timeout}};
     for (int i = 2; i < argc; i++) {
         bool known = false;
         for (unsigned k = 0; k < sizeof values / sizeof values[0] && !known; k++) {
@@ -318,6 +364,8 @@ static enum node_exit parse(struct command *c, int argc, char **argv)
     }
     if (c->help)
         return NODE_EXIT_OK;
+    if (c->timeout && strcmp(c->name, "seed") != 0)
+        return refuse(c, "unknown argument", "--timeout");
     bool needs_config = strcmp(c->name, "archive") != 0;
     return c->config || !needs_config ? NODE_EXIT_OK : refuse(c, "missing: --config FILE", NULL);
 }

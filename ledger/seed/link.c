@@ -39,6 +39,13 @@ void seed_net_close(struct seed_net *s)
     *s = (struct seed_net){0};
 }
 
+static unsigned timeout_of(uint8_t kind)
+{
+    if (kind == SEED_HELLO)
+        return SEED_HELLO_TIMEOUT_MS;
+    return kind == SEED_OPEN || kind == SEED_DIGEST ? SEED_TIMEOUT_MS : SEED_PIECE_TIMEOUT_MS;
+}
+
 static int exchange(struct seed_net *s, unsigned i, const struct proto_seed_ask *ask,
                     struct store_why *why)
 {
@@ -51,9 +58,7 @@ static int exchange(struct seed_net *s, unsigned i, const struct proto_seed_ask 
         return store_why_set(why, -ENOMEM, "no memory for a question");
     net_frame_free(s->reply);
     s->reply = NULL;
-    int rv = net_client_ask(s->client[i], request,
-                            ask->kind == SEED_HELLO ? SEED_HELLO_TIMEOUT_MS : SEED_TIMEOUT_MS,
-                            &s->reply, error);
+    int rv = net_client_ask(s->client[i], request, timeout_of(ask->kind), &s->reply, error);
     if (rv)
         s->reply = NULL;
     return rv ? store_why_set(why, -EAGAIN, "node %" PRIu64 ": %s", s->node[i], error) : 0;

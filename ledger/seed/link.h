@@ -10,7 +10,9 @@
 
 enum {
     SEED_HELLO_TIMEOUT_MS = 3000,
-    SEED_TIMEOUT_MS = 600000, /* of the others: a large state is copied, or hashed, meanwhile */
+    SEED_TIMEOUT_MS =
+        600000, /* of open and digest: a large state is copied, or hashed, meanwhile */
+    SEED_PIECE_TIMEOUT_MS = 120000, /* of the others: somebody else may have to be answered first */
     SEED_PAUSE_MS = 200,
 };
 

@@ -238,13 +238,15 @@ static int meet(struct engine *e, uint64_t witness, uint64_t from_node, uint64_t
                 rv = checkpoint(e, why);
             return rv ? rv : compare(e, witness, &met, why);
         }
-        if (!seeding_tell(e->s, "waiting for a checkpoint", 0, 0))
-            return store_why_set(why, -ECANCELED, "interrupted: run it again to go on");
-        c->link.pause(c->link.ctx);
+        (void)store_why_set(why, -EAGAIN,
+                            "the checkpoint of node %" PRIu64 " stands at entry %" PRIu64
+                            ", %" PRIu64 " is needed",
+                            witness, a.index, least);
+        rv = seeding_wait(e->s, why);
+        if (rv)
+            return rv;
     }
-    return store_why_set(why, -EAGAIN,
-                         "the checkpoint of node %" PRIu64 " does not reach entry %" PRIu64,
-                         witness, least);
+    return -EAGAIN;
 }
 
 static int meet_all(struct engine *e, struct store_why *why)

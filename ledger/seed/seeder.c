@@ -21,6 +21,19 @@ bool seeding_tell(const struct seeding *s, const char *what, uint64_t done, uint
     return !w || !w->on_progress || w->on_progress(w->ctx, what, done, total);
 }
 
+int seeding_wait(const struct seeding *s, struct store_why *why)
+{
+    const struct seed_config *c = s->config;
+    const struct store_why what = *why;
+    void *ctx = c->watch ? c->watch->ctx : NULL;
+    if (!seeding_tell(s, "waiting", 0, 0))
+        return store_why_set(why, -ECANCELED, "interrupted: run it again to go on");
+    if (c->on_waiting && !c->on_waiting(ctx, what.text))
+        return store_why_set(why, -ECANCELED, "given up: %.300s; run it again to go on", what.text);
+    c->link.pause(c->link.ctx);
+    return 0;
+}
+
 void seeding_path(const struct seeding *s, const char *part, char out[PATH_MAX])
 {
     (void)snprintf(out, PATH_MAX, "%s/%s", s->config->data, part);
@@ -58,6 +71,14 @@ static void note_answer(struct seeding *s, uint64_t node, uint64_t commit)
     s->known[at] = commit;
 }
 
+/* Why one of them does not answer stands in `why`. */
+static void say_too_few(const struct seeding *s, unsigned enough, struct store_why *why)
+{
+    const struct store_why silent = *why;
+    (void)store_why_set(why, -EAGAIN, "%u of %u other nodes answer, %u are needed (%.200s)",
+                        s->n_there, s->config->n_others, enough, silent.text);
+}
+
 /* Asks everybody once. True: there is a leader of the highest term, and enough have answered. */
 static bool look_around(struct seeding *s, struct store_why *why)
 {
@@ -74,8 +95,7 @@ static bool look_around(struct seeding *s, struct store_why *why)
     for (unsigned i = 0; i < c->n_others; i++) {
         struct proto_seed_ask ask = {.kind = SEED_HELLO};
         struct proto_seed_answer a;
-        struct store_why ignored;
-        if (seeding_ask(s, c->others[i], &ask, &a, s->n_there ? &ignored : why) != 0)
+        if (seeding_ask(s, c->others[i], &ask, &a, why) != 0)
             continue;
         note_answer(s, c->others[i], a.commit);
         if (a.term > s->term)
@@ -87,10 +107,11 @@ static bool look_around(struct seeding *s, struct store_why *why)
         }
     }
     if (s->n_there < enough)
-        (void)store_why_set(why, -EAGAIN, "%u of %u other nodes answer, %u are needed", s->n_there,
-                            c->n_others, enough);
+        say_too_few(s, enough, why);
     else if (s->facts.leader == 0 || leader_term < s->term)
-        (void)store_why_set(why, -EAGAIN, "no node leads");
+        (void)store_why_set(why, -EAGAIN,
+                            "no node leads that knows what is committed (%u of %u others answer)",
+                            s->n_there, c->n_others);
     else
         return true;
     return false;
@@ -105,9 +126,9 @@ static int find_cluster(struct seeding *s, struct store_why *why)
     for (unsigned i = 0; i < patience; i++) {
         if (look_around(s, why))
             return 0;
-        if (!seeding_tell(s, "waiting for a leader", 0, 0))
-            return store_why_set(why, -ECANCELED, "interrupted");
-        c->link.pause(c->link.ctx);
+        int rv = seeding_wait(s, why);
+        if (rv)
+            return rv;
     }
     return -EAGAIN;
 }

@@ -47,6 +47,9 @@ struct seed_config {
     unsigned patience;    /* times that something is asked again before it fails; 0: 300 */
     struct seed_link link;
     const struct backup_watch *watch;
+    /* Something is not there yet and will be asked for again: why. false: not any more. May be
+     * NULL. ctx: watch's. */
+    bool (*on_waiting)(void *ctx, const char *why);
 };
 
 struct seed_facts {

@@ -35,6 +35,10 @@ __attribute__((warn_unused_result)) int seeding_ask(struct seeding *s, uint64_t 
                                                     struct proto_seed_answer *answer,
                                                     struct store_why *why);
 bool seeding_tell(const struct seeding *s, const char *what, uint64_t done, uint64_t total);
+/* A moment until something is asked again: 0, or -ECANCELED with what was waited for in `why`,
+ * where it stands already. */
+__attribute__((warn_unused_result)) int seeding_wait(const struct seeding *s,
+                                                     struct store_why *why);
 void seeding_path(const struct seeding *s, const char *part, char out[PATH_MAX]);
 
 /* seed_copy.c: DIR/seed/progress, and DIR/seed/data.mdb as far as it is there. */

@@ -99,3 +99,38 @@ test('F43_a_node_alone_is_not_seeded_and_leaves_nothing_that_would_start', async
         { check: false, deadlineMs: 30_000 });
     assert.equal(start.status, 3);
 });
+
+// No edge is there to ask anything: nothing but the seeding itself makes the cluster move.
+const idle = Cluster.make({ after }, { nodes: 3, edges: 0 });
+const seedOf = (n, ...args) => new Program(program('holdfast-ledger'),
+    ['seed', '--config', join(idle.dir, `node-${n}.conf`), ...args], { name: 'seed' });
+
+test('F43_an_idle_cluster_seeds_a_node_after_a_power_cut', async () => {
+    await idle.init();
+    await idle.startAll();
+    await idle.ctl('org', 'create', '--name', 'acme');
+    const goal = Math.max(...(await idle.ctl('status')).nodes.map((node) => node.commit_index));
+    await Promise.all([1, 2, 3].map((n) => idle.killNode(n)));
+    rmSync(idle.dataDir(3), { recursive: true });
+    await Promise.all([1, 2].map((n) => idle.startNode(n)));
+    const seeding = seedOf(3, '--timeout', '30');
+    assert.equal((await seeding.exited).code, 0, seeding.story());
+    await idle.startNode(3);
+    const { nodes } = await nodesAgree(idle);
+    assert.ok(nodes.every((node) => node.commit_index >= goal));
+});
+
+test('F44_a_seeding_says_what_it_waits_for_and_gives_up_in_time', async () => {
+    await Promise.all([2, 3].map((n) => idle.killNode(n)));
+    rmSync(idle.dataDir(3), { recursive: true });
+    const seeding = seedOf(3, '--timeout', '4', '--json');
+    const [, why] = await seeding.waitLine(/waiting for \d+ s: (.*)/);
+    assert.match(why, /^1 of 2 other nodes answer, 2 are needed \(node 2: .*connection refused/);
+    assert.equal((await seeding.exited).code, 1, seeding.story());
+    assert.match(seeding.story(), /"result":"failed","cause":"given up: 1 of 2 other nodes answer/);
+    await idle.startNode(2);
+    const again = seedOf(3); // it goes on where it was
+    assert.equal((await again.exited).code, 0, again.story());
+    await idle.startNode(3);
+    await nodesAgree(idle);
+});
