@@ -28,6 +28,14 @@ uint64_t checkpoint_due_ms(const struct checkpoint *c)
     return at > c->rest_until_ms ? at : c->rest_until_ms;
 }
 
+/* Of the pieces of time, shifted by the node's phase: by the golden ratio, so that neighbours are
+ * far apart whatever their number. */
+static uint64_t piece_of(const struct checkpoint *c, uint64_t mono_ms)
+{
+    uint64_t length = c->config.every_ms / CHECKPOINT_PIECES + 1;
+    return (mono_ms + c->config.phase * 618 % 1000 * length / 1000) / length;
+}
+
 bool checkpoint_due(const struct checkpoint *c, uint64_t mono_ms)
 {
     uint64_t changed = core_machine_changed(c->machine), early = c->config.changed_records;
@@ -35,6 +43,8 @@ bool checkpoint_due(const struct checkpoint *c, uint64_t mono_ms)
         return false;
     if (mono_ms < c->rest_until_ms)
         return changed >= early * CHECKPOINT_CROWD;
+    if (changed >= CHECKPOINT_WORTH && piece_of(c, mono_ms) > piece_of(c, c->last_ms))
+        return true;
     return mono_ms >= c->last_ms + c->config.every_ms || changed >= early;
 }
 

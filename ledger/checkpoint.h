@@ -6,6 +6,11 @@
  *
  *   idle --due--> writing --on_done (inbox)--> idle
  *
+ * One is due after every_ms, or with changed_records. What one writes is in the way of the log's
+ * next flush, and a flush waits for all of it: so where much changes, it is written in smaller
+ * pieces, every quarter of that time, and each node has its own phase, so that those that share a
+ * machine, or a leader and its followers, do not write at the same moment.
+ *
  * Records spread over many pages make a write long, and the next one as long again, while a pause
  * lets more changes fall on the same pages. So after a write of CHECKPOINT_LONG_MS or more there is
  * a rest: CHECKPOINT_REST times as long, at most CHECKPOINT_REST_MAX_MS, and not when
@@ -22,6 +27,8 @@
 #include <stdbool.h>
 
 enum {
+    CHECKPOINT_PIECES = 4,   /* of every_ms */
+    CHECKPOINT_WORTH = 2048, /* changed records that make a piece */
     CHECKPOINT_LONG_MS = 150,
     CHECKPOINT_REST = 3,
     CHECKPOINT_REST_MAX_MS = 6000,
@@ -31,6 +38,7 @@ enum {
 struct checkpoint_config {
     unsigned every_ms;
     uint64_t changed_records; /* bring one early */
+    uint64_t phase;           /* any number, another one for each node */
 };
 
 struct checkpoint {

@@ -12,7 +12,7 @@ static const uint16_t block_sizes[CORE_OVERLAY_CLASSES] = {
     64,  96,  128, 160, 192,  224,  256,  288,  320,  384,
     512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, CORE_OVERLAY_BLOCK_MAX};
 
-enum { FIRST_SLOTS = 65536 };
+enum { FIRST_SLOTS = 65536, MOVE_PLACES = 8 };
 
 _Static_assert(sizeof(struct core_record) == 24, "header of a block");
 _Static_assert(sizeof(struct core_record) + CORE_VALUE_MAX + CORE_KEY_MAX <= CORE_OVERLAY_BLOCK_MAX,
@@ -203,57 +203,123 @@ static inline bool same_key(const struct core_record *r, const uint8_t *key, siz
     return r->klen == klen && memcmp(key_of(r), key, klen) == 0;
 }
 
-static inline struct core_record *find(const struct core_shelf *s, const uint8_t *key, size_t klen,
-                                       uint32_t tag)
+/* In the place of a record that left a table which is not to be changed otherwise: no key is as
+ * short as this one's. */
+static struct core_record gone;
+
+static inline struct core_record *find_in(const struct core_table_of *t, const uint8_t *key,
+                                          size_t klen, uint32_t tag)
 {
-    size_t mask = s->n_slots - 1;
-    for (size_t i = tag & mask; s->slots[i].r; i = (i + 1) & mask)
-        if (s->slots[i].tag == tag && same_key(s->slots[i].r, key, klen))
-            return s->slots[i].r;
+    size_t mask = t->n - 1;
+    for (size_t i = tag & mask; t->slots[i].r; i = (i + 1) & mask)
+        if (t->slots[i].tag == tag && same_key(t->slots[i].r, key, klen))
+            return t->slots[i].r;
     return NULL;
 }
 
-static void slot_fill(struct core_slot *slots, size_t n_slots, struct core_slot s)
+/* Apart, so that what is seldom needed is in nobody's way. */
+__attribute__((noinline)) static struct core_record *
+find_in_old(const struct core_shelf *s, const uint8_t *key, size_t klen, uint32_t tag)
 {
-    size_t i = s.tag & (n_slots - 1);
-    while (slots[i].r)
-        i = (i + 1) & (n_slots - 1);
-    slots[i] = s;
+    return find_in(&s->old, key, klen, tag);
 }
 
-static size_t slot_of(const struct core_shelf *s, const struct core_record *r)
+static inline struct core_record *find(const struct core_shelf *s, const uint8_t *key, size_t klen,
+                                       uint32_t tag)
 {
-    size_t i = r->tag & (s->n_slots - 1);
-    while (s->slots[i].r != r)
-        i = (i + 1) & (s->n_slots - 1);
-    return i;
+    struct core_record *r = find_in(&s->table, key, klen, tag);
+    return r || !s->old.slots ? r : find_in_old(s, key, klen, tag);
 }
 
-static struct core_slot *slots_new(size_t n)
+static void slot_fill(struct core_table_of *t, struct core_slot s)
+{
+    size_t i = s.tag & (t->n - 1);
+    while (t->slots[i].r)
+        i = (i + 1) & (t->n - 1);
+    t->slots[i] = s;
+}
+
+/* NULL: it is not in this table. */
+static struct core_slot *slot_in(const struct core_table_of *t, const struct core_record *r)
+{
+    size_t i = r->tag & (t->n - 1);
+    while (t->slots[i].r && t->slots[i].r != r)
+        i = (i + 1) & (t->n - 1);
+    return t->slots[i].r ? &t->slots[i] : NULL;
+}
+
+static bool table_new(struct core_table_of *t, size_t n)
 {
     struct core_slot *slots = calloc(n, sizeof *slots);
-    if (slots)
-        base_pages_large(slots, n * sizeof *slots);
-    return slots;
+    if (!slots)
+        return false;
+    base_pages_large(slots, n * sizeof *slots);
+    *t = (struct core_table_of){slots, n};
+    return true;
+}
+
+/* The next places of the old table. MOVE_PLACES a record: it is empty long before the new one is
+ * full. */
+static void move_on(struct core_shelf *s)
+{
+    for (unsigned k = 0; k < MOVE_PLACES && s->moved < s->old.n; k++) {
+        struct core_slot *slot = &s->old.slots[s->moved++];
+        if (slot->r && slot->r != &gone) {
+            slot_fill(&s->table, *slot);
+            slot->r = &gone;
+        }
+    }
+    if (s->moved < s->old.n)
+        return;
+    free(s->old.slots);
+    s->old = (struct core_table_of){0};
 }
 
 static bool table_room(struct core_shelf *s)
 {
     if (!list_room(&s->all))
         return false;
-    if ((s->all.n + 1) * 10 < s->n_slots * 7)
+    if (s->old.slots)
+        move_on(s);
+    if ((s->all.n + 1) * 10 < s->table.n * 7)
         return true;
-    size_t n = s->n_slots * 2;
-    struct core_slot *slots = slots_new(n);
-    if (!slots)
+    struct core_table_of larger;
+    CHECK(!s->old.slots);
+    if (!table_new(&larger, s->table.n * 2))
         return false;
-    for (size_t i = 0; i < s->n_slots; i++)
-        if (s->slots[i].r)
-            slot_fill(slots, n, s->slots[i]);
-    free(s->slots);
-    s->slots = slots;
-    s->n_slots = n;
+    s->old = s->table;
+    s->table = larger;
+    s->moved = 0;
     return true;
+}
+
+/* Closes the gap, so that what stood behind is still found. */
+static void slot_clear(struct core_table_of *t, size_t hole)
+{
+    size_t mask = t->n - 1;
+    for (size_t i = (hole + 1) & mask; t->slots[i].r; i = (i + 1) & mask) {
+        size_t home = t->slots[i].tag & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            t->slots[hole] = t->slots[i];
+            hole = i;
+        }
+    }
+    t->slots[hole] = (struct core_slot){0};
+}
+
+static struct core_slot *slot_of(const struct core_shelf *s, const struct core_record *r)
+{
+    struct core_slot *slot = slot_in(&s->table, r);
+    return slot ? slot : slot_in(&s->old, r);
+}
+
+static void slot_leave(struct core_shelf *s, const struct core_record *r)
+{
+    struct core_slot *slot = slot_in(&s->table, r);
+    if (slot)
+        slot_clear(&s->table, (size_t)(slot - s->table.slots));
+    else
+        slot_in(&s->old, r)->r = &gone;
 }
 
 static struct core_record *insert(struct core_overlay *o, const uint8_t *key, size_t klen,
@@ -274,7 +340,7 @@ static struct core_record *insert(struct core_overlay *o, const uint8_t *key, si
                               .flags = passing(key[0]) ? CORE_RECORD_PASSING : 0};
     memcpy((uint8_t *)r - klen, key, klen);
     s->all.e[s->all.n++] = r;
-    slot_fill(s->slots, s->n_slots, (struct core_slot){.r = r, .tag = tag});
+    slot_fill(&s->table, (struct core_slot){.r = r, .tag = tag});
     return r;
 }
 
@@ -282,15 +348,7 @@ static struct core_record *insert(struct core_overlay *o, const uint8_t *key, si
 static void take_out(struct core_overlay *o, struct core_record *r)
 {
     struct core_shelf *s = shelf_of(o, r);
-    size_t mask = s->n_slots - 1, hole = slot_of(s, r);
-    for (size_t i = (hole + 1) & mask; s->slots[i].r; i = (i + 1) & mask) {
-        size_t home = s->slots[i].tag & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            s->slots[hole] = s->slots[i];
-            hole = i;
-        }
-    }
-    s->slots[hole] = (struct core_slot){0};
+    slot_leave(s, r);
     struct core_record *last = s->all.e[s->all.n - 1];
     if (last != r) {
         last->at = r->at;
@@ -314,11 +372,9 @@ int core_overlay_init(struct core_overlay *o, const struct core_backing *backing
     o->shelf[CORE_SHELF_LASTING].limit = limit - passing;
     /* Small at first and doubled as records come: a table sized for the whole cache would lie
      * spread over so many pages that every look-up missed the TLB (a quarter more time per command
-     * at 200,000 records). Doubling at n records costs about 20 ns x n, once. */
+     * at 200,000 records). */
     for (unsigned i = 0; i < CORE_SHELVES; i++) {
-        o->shelf[i].n_slots = FIRST_SLOTS;
-        o->shelf[i].slots = slots_new(FIRST_SLOTS);
-        if (!o->shelf[i].slots)
+        if (!table_new(&o->shelf[i].table, FIRST_SLOTS))
             return -ENOMEM;
     }
     return 0;
@@ -333,7 +389,8 @@ void core_overlay_close(struct core_overlay *o)
         o->chunks = next;
     }
     for (unsigned i = 0; i < CORE_SHELVES; i++) {
-        free(o->shelf[i].slots);
+        free(o->shelf[i].table.slots);
+        free(o->shelf[i].old.slots);
         free(o->shelf[i].all.e);
     }
     free(o->dirty.e);
@@ -423,7 +480,7 @@ static struct core_record *enlarge(struct core_overlay *o, struct core_record *r
     *larger = *r;
     larger->class = (uint8_t) class;
     struct core_shelf *s = shelf_of(o, r);
-    s->slots[slot_of(s, r)].r = larger;
+    slot_of(s, r)->r = larger;
     s->all.e[r->at] = larger;
     if (r->flags & CORE_RECORD_DIRTY)
         o->dirty.e[r->dirty] = larger;
@@ -512,19 +569,26 @@ void core_overlay_hint(const struct core_overlay *o, struct core_hint *h, const 
     h->tag = tag_of(k->b, k->n);
     h->shelf = passing(k->b[0]) ? CORE_SHELF_PASSING : CORE_SHELF_LASTING;
     const struct core_shelf *s = &o->shelf[h->shelf];
-    __builtin_prefetch(&s->slots[h->tag & (s->n_slots - 1)]);
+    __builtin_prefetch(&s->table.slots[h->tag & (s->table.n - 1)]);
+}
+
+static struct core_record *seems(const struct core_table_of *t, uint32_t tag)
+{
+    size_t mask = t->n - 1, i = tag & mask;
+    for (unsigned k = 0; k < HINT_PLACES && t->slots[i].r; k++, i = (i + 1) & mask)
+        if (t->slots[i].tag == tag && t->slots[i].r != &gone)
+            return t->slots[i].r;
+    return NULL;
 }
 
 void core_overlay_near(const struct core_overlay *o, struct core_hint *h)
 {
     const struct core_shelf *s = &o->shelf[h->shelf];
-    size_t mask = s->n_slots - 1, i = h->tag & mask;
-    for (unsigned k = 0; k < HINT_PLACES && s->slots[i].r; k++, i = (i + 1) & mask)
-        if (s->slots[i].tag == h->tag) {
-            h->r = s->slots[i].r;
-            fetch_lines((const uint8_t *)h->r - HINT_KEY, HINT_KEY + HINT_BYTES);
-            return;
-        }
+    h->r = seems(&s->table, h->tag);
+    if (!h->r && s->old.slots)
+        h->r = seems(&s->old, h->tag);
+    if (h->r)
+        fetch_lines((const uint8_t *)h->r - HINT_KEY, HINT_KEY + HINT_BYTES);
 }
 
 const void *core_overlay_hinted(const struct core_hint *h, unsigned table, size_t *vlen)

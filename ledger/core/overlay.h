@@ -75,9 +75,18 @@ struct core_list {
     size_t n, cap;
 };
 
+/* Open addressing, linear probing. */
+struct core_table_of {
+    struct core_slot *slots;
+    size_t n; /* a power of two */
+};
+
+/* A table that has become too small is left behind a few places with each record that comes, so
+ * that no command waits for a million records to be moved. */
 struct core_shelf {
-    struct core_slot *slots; /* open addressing, linear probing */
-    size_t n_slots;          /* a power of two */
+    struct core_table_of table;
+    struct core_table_of old; /* slots NULL: none. What was taken out of it leaves a mark */
+    size_t moved;             /* places of old that are empty now */
     struct core_list all;
     size_t limit; /* clean records kept */
     size_t busy;  /* records that are dirty or being written */

@@ -73,6 +73,45 @@ static void F43_a_checkpoint_is_due_by_time_or_number(void **state)
     core_machine_free(g.m);
 }
 
+/* When one is due for the first time after `from_ms`, if enough has changed. */
+static uint64_t first_due_ms(const struct checkpoint *c, uint64_t from_ms)
+{
+    while (!checkpoint_due(c, from_ms))
+        from_ms++;
+    return from_ms;
+}
+
+static void F43_much_is_written_in_pieces_and_each_node_has_its_phase(void **state)
+{
+    (void)state;
+    struct rig g;
+    uint64_t due[4];
+    rig_begin(&g);
+    rig_open(&g);
+    rig_ready(&g);
+    struct checkpoint_config config = {.every_ms = 1000, .changed_records = 100000};
+    for (uint64_t node = 1; node <= 3; node++) {
+        struct checkpoint c;
+        config.phase = node;
+        checkpoint_init(&c, &config, g.m, &io, 0);
+        c.last_ms = 10000;
+        if (node == 1) {
+            assert_int_equal(first_due_ms(&c, 10001), 11000); /* little has changed */
+            while (core_machine_changed(g.m) < CHECKPOINT_WORTH)
+                pay(&g, PROTO_CMD_deposit, USD(1), "");
+        }
+        due[node] = first_due_ms(&c, 10001);
+        assert_true(due[node] <= 10000 + 1000 / CHECKPOINT_PIECES + 1);
+        c.last_ms = due[node];
+        assert_int_equal(first_due_ms(&c, due[node]), due[node] + 1000 / CHECKPOINT_PIECES + 1);
+        for (uint64_t other = 1; other < node; other++) /* at least a sixth of a piece apart */
+            assert_true((due[node] > due[other] ? due[node] - due[other] : due[other] - due[node]) >
+                        40);
+        checkpoint_close(&c);
+    }
+    core_machine_free(g.m);
+}
+
 static void F43_a_long_checkpoint_is_followed_by_a_rest(void **state)
 {
     (void)state;
@@ -103,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F43_a_checkpoint_is_due_by_time_or_number),
+        cmocka_unit_test(F43_much_is_written_in_pieces_and_each_node_has_its_phase),
         cmocka_unit_test(F43_a_long_checkpoint_is_followed_by_a_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

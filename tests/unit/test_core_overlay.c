@@ -196,6 +196,47 @@ static void F44_what_lived_between_two_checkpoints_leaves_no_trace(void **state)
     core_overlay_close(&o);
 }
 
+/* A table is left for a larger one a few places at a time. */
+static void F44_a_table_that_moves_loses_nothing(void **state)
+{
+    enum { MANY = 150000, ROUNDS = 2 };
+    (void)state;
+    static uint16_t size[MANY]; /* 0: not there */
+    struct core_overlay o;
+    unsigned moving = 0;
+    random_state = 5;
+    assert_int_equal(core_overlay_init(&o, &(struct core_backing){NULL, NULL}, 2 * MANY), 0);
+    for (uint32_t step = 0; step < ROUNDS * MANY; step++) {
+        uint32_t i = step < MANY ? step : (uint32_t)rnd(MANY);
+        uint32_t other = (uint32_t)rnd(step < MANY ? step + 1 : MANY);
+        struct core_key k = key_at(i);
+        size_t n;
+        size[i] = (uint16_t)(8 + rnd(20) * 16);
+        memcpy(core_overlay_put(&o, &k, size[i]), &i, sizeof i);
+        k = key_at(other);
+        void *value = core_overlay_get(&o, &k, &n);
+        assert_int_equal(value != NULL, size[other] != 0);
+        if (!value)
+            continue;
+        assert_int_equal(n, size[other]);
+        assert_memory_equal(value, &other, sizeof other);
+        if (rnd(3) == 0) {
+            core_overlay_drop(&o, value);
+            size[other] = 0;
+            assert_null(core_overlay_get(&o, &k, &n));
+        }
+        for (unsigned s = 0; s < CORE_SHELVES; s++)
+            moving += o.shelf[s].old.slots != NULL;
+    }
+    assert_true(moving > 1000);
+    for (uint32_t i = 0; i < MANY; i++) {
+        struct core_key k = key_at(i);
+        size_t n;
+        assert_int_equal(core_overlay_get(&o, &k, &n) != NULL, size[i] != 0);
+    }
+    core_overlay_close(&o);
+}
+
 /* ---- what need not be looked for below ---- */
 static unsigned asked;
 
@@ -369,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F44_the_overlay_is_a_map_over_a_map),
+        cmocka_unit_test(F44_a_table_that_moves_loses_nothing),
         cmocka_unit_test(F44_what_lived_between_two_checkpoints_leaves_no_trace),
         cmocka_unit_test(F44_fresh_ids_are_not_looked_for_below),
         cmocka_unit_test(F44_an_absent_key_is_asked_for_once),
