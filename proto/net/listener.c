@@ -20,14 +20,18 @@ static void on_conn_end(void *maker, struct net_conn *c, const char *cause)
                         BASE_S("port", n->config.address), BASE_S("peer", c->peer), NULL);
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/* The connection that is offered. libuv offers no further one until it is taken: where there is no
+ * memory for it, the sweep tries again. */
+static void take_offered(struct net_listener *n)
 {
-    struct net_listener *n = stream->data;
-    if (status < 0)
-        return; /* libuv makes room where descriptors ran out, and goes on */
+    uv_stream_t *stream = (uv_stream_t *)&n->tcp;
     struct net_conn *c = net_conn_new(n->loop, &n->config.conn, NULL);
-    if (!c)
-        return; /* no memory: it waits in the backlog */
+    n->starved = c == NULL;
+    if (!c) {
+        base_log_seldom(BASE_LOG_WARN, "connection waits", "out of memory",
+                        BASE_S("port", n->config.address), NULL);
+        return;
+    }
     n->conns++;
     c->maker = n;
     c->on_end = on_conn_end;
@@ -38,6 +42,18 @@ static void on_connection(uv_stream_t *stream, int status)
         net_conn_close(c, "too many connections");
     else
         net_conn_start(c);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    if (status == 0) /* else libuv makes room where descriptors ran out, and goes on */
+        take_offered(stream->data);
+}
+
+void net_listener_sweep(struct net_listener *n)
+{
+    if (n->starved)
+        take_offered(n);
 }
 
 static void on_closed(uv_handle_t *handle)

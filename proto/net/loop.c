@@ -41,10 +41,13 @@ static void on_sweep(uv_timer_t *timer)
     struct net_loop *l = timer->data;
     uint64_t now_ms = uv_now(l->uv);
     struct net_conn *c, *next;
+    struct net_listener *n;
     for (c = LIST_FIRST(&l->conns); c; c = next) {
         next = LIST_NEXT(c, entry);
         net_conn_sweep(c, now_ms);
     }
+    LIST_FOREACH(n, &l->listeners, entry)
+    net_listener_sweep(n);
 }
 
 int net_loop_new(struct net_loop **out, uv_loop_t *uv)

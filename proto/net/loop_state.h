@@ -73,6 +73,7 @@ struct net_listener {
     struct net_listener_config config;
     uv_tcp_t tcp;
     unsigned conns;
+    bool starved; /* a connection is offered that there was no memory for */
 };
 
 struct net_dialer {
@@ -100,6 +101,7 @@ struct net_conn *net_conn_new(struct net_loop *l, const struct net_conn_config *
 void net_conn_start(struct net_conn *c);
 void net_conn_flush(struct net_conn *c);
 void net_conn_sweep(struct net_conn *c, uint64_t now_ms);
+void net_listener_sweep(struct net_listener *n);
 void net_listener_close(struct net_listener *n);
 void net_dialer_close(struct net_dialer *d); /* it lives as long as the loop */
 void net_dialer_free(struct net_dialer *d);

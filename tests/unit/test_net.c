@@ -39,6 +39,19 @@ struct world {
     bool late, gone;
 };
 
+static unsigned callocs_to_fail; /* the next so many; the allocator is wrapped at link time */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    if (callocs_to_fail == 0)
+        return __real_calloc(n, size);
+    callocs_to_fail--;
+    return NULL;
+}
+
 static void on_open(void *ctx, struct net_conn *c)
 {
     struct end *e = ctx;
@@ -419,6 +432,21 @@ static void F43_connections_past_the_bound_are_closed(void **state)
     world_free(w);
 }
 
+/* libuv offers no further connection until the one that is offered has been taken. */
+static void F43_a_port_without_memory_for_a_connection_lives_on(void **state)
+{
+    (void)state;
+    struct world *w = peers_world();
+    open_port(w, 4);
+    int one = raw_connection(w);
+    callocs_to_fail = 2; /* and the next attempt, too */
+    UNTIL(w, callocs_to_fail == 0);
+    dial(w, "node-1.peer.holdfast");
+    UNTIL(w, w->client.opened == 1 && w->server.opened == 1);
+    assert_int_equal(close(one), 0);
+    world_free(w);
+}
+
 static int setup(void **state)
 {
     struct certs_files files;
@@ -445,6 +473,7 @@ int main(void)
         cmocka_unit_test(F43_what_is_not_read_is_bounded),
         cmocka_unit_test(F43_strangers_at_the_port_harm_nobody),
         cmocka_unit_test(F43_connections_past_the_bound_are_closed),
+        cmocka_unit_test(F43_a_port_without_memory_for_a_connection_lives_on),
     };
     return cmocka_run_group_tests(tests, setup, store_tmp_teardown);
 }
