@@ -42,6 +42,9 @@ struct metrics_port {
     uv_thread_t thread;
     uv_tcp_t tcp;
     uv_async_t stop;
+    uv_tcp_t dropped; /* takes a connection that there is no memory for, to close it */
+    bool dropping;    /* it is in use */
+    bool drop_next;   /* another connection waits for it */
     uint16_t number;
     metrics_write *write;
     void *arg;
@@ -186,13 +189,40 @@ static void take(struct metrics_port *p, struct client *c)
         drop(c);
 }
 
+static void on_dropped(uv_handle_t *handle);
+
+/* A connection that is not taken with uv_accept would stop the listener for good. */
+static void drop_offered(struct metrics_port *p)
+{
+    if (p->dropping) {
+        p->drop_next = true;
+        return;
+    }
+    p->dropping = true;
+    p->drop_next = false;
+    uv_tcp_init(&p->loop, &p->dropped);
+    p->dropped.data = p;
+    (void)uv_accept((uv_stream_t *)&p->tcp, (uv_stream_t *)&p->dropped);
+    uv_close((uv_handle_t *)&p->dropped, on_dropped);
+}
+
+static void on_dropped(uv_handle_t *handle)
+{
+    struct metrics_port *p = handle->data;
+    p->dropping = false;
+    if (p->drop_next && !uv_is_closing((uv_handle_t *)&p->tcp))
+        drop_offered(p);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct metrics_port *p = server->data;
     struct client *c = status == 0 ? calloc(1, sizeof *c) : NULL;
     if (c != NULL)
         take(p, c);
-    else
+    else if (status == 0)
+        drop_offered(p);
+    if (c == NULL)
         base_log_seldom(BASE_LOG_WARN, "metrics_accept_failed",
                         status < 0 ? uv_strerror(status) : "out of memory", NULL);
 }

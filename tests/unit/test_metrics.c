@@ -9,10 +9,12 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -84,6 +86,19 @@ static void F48_a_text_without_memory_is_marked(void **state)
 
 static struct metrics_port *port;
 
+static atomic_uint callocs_to_fail; /* the next so many; the allocator is wrapped at link time */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    unsigned left = atomic_load(&callocs_to_fail);
+    while (left > 0 && !atomic_compare_exchange_weak(&callocs_to_fail, &left, left - 1))
+        continue;
+    return left > 0 ? NULL : __real_calloc(n, size);
+}
+
 static void write_some(void *arg, struct metrics_text *t)
 {
     metrics_one(t, "answered", METRICS_GAUGE, "What was asked for.", *(int *)arg);
@@ -96,7 +111,9 @@ static int dial(void)
                             .sin_port = htons(metrics_port_number(port)),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct timeval limit = {.tv_sec = 20}; /* a port that has gone deaf fails the test */
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0);
     return fd;
 }
 
@@ -160,6 +177,24 @@ static void F48_who_says_nothing_keeps_nobody_from_it_for_long(void **state)
         close(idle[i]);
 }
 
+/* libuv offers no further connection until the one that is offered has been taken. */
+static void F48_the_port_outlives_a_moment_without_memory(void **state)
+{
+    (void)state;
+    int figure = 9, unserved[3];
+    char error[METRICS_PORT_ERROR] = "", byte;
+    assert_int_equal(metrics_port_new(&port, "127.0.0.1", 0, write_some, &figure, error), 0);
+    atomic_store(&callocs_to_fail, 3);
+    for (size_t i = 0; i < 3; i++)
+        unserved[i] = dial();
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(recv(unserved[i], &byte, 1, 0), 0);
+        close(unserved[i]);
+    }
+    assert_non_null(strstr(ask("GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"), "answered 9"));
+    metrics_port_free(port);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +203,7 @@ int main(void)
         cmocka_unit_test(F48_a_text_without_memory_is_marked),
         cmocka_unit_test(F48_the_port_answers_one_request_and_closes),
         cmocka_unit_test(F48_who_says_nothing_keeps_nobody_from_it_for_long),
+        cmocka_unit_test(F48_the_port_outlives_a_moment_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
