@@ -7,6 +7,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* A message quotes what clients sent, and is cut where it is too long: a byte that is no text then
+ * would make the whole body unreadable. */
+static void make_text(char *s)
+{
+    while (*s != '\0') {
+        uint32_t n = 1;
+        while (n < 4 && s[n] != '\0' && !proto_utf8_clean((struct proto_str){s, n}))
+            n++;
+        if (!proto_utf8_clean((struct proto_str){s, n})) {
+            *s = '?';
+            n = 1;
+        }
+        s += n;
+    }
+}
+
 void edge_error_set(struct edge_error *e, int status, const char *type, const char *code,
                     const char *format, ...)
 {
@@ -18,6 +34,7 @@ void edge_error_set(struct edge_error *e, int status, const char *type, const ch
     va_start(ap, format);
     vsnprintf(e->message, sizeof e->message, format, ap);
     va_end(ap);
+    make_text(e->message);
 }
 
 static void keep(char out[PROTO_NAME_MAX + 1], struct proto_str *s)

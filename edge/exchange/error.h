@@ -25,7 +25,8 @@ struct edge_error {
     char instance[PROTO_NAME_MAX + 1], label[PROTO_NAME_MAX + 1];
 };
 
-/* type and code must be static; the message is cut where it does not fit. */
+/* type and code must be static; the message is cut where it does not fit, and what is no UTF-8 or a
+ * control character in it is shown as '?'. */
 __attribute__((format(printf, 5, 6))) void edge_error_set(struct edge_error *e, int status,
                                                           const char *type, const char *code,
                                                           const char *format, ...);

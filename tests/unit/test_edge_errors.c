@@ -5,6 +5,7 @@
 #include "edge/exchange/error.h"
 #include "edge/exchange/json.h"
 #include "proto/budget.h"
+#include "proto/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,6 +169,29 @@ static void F3_refusals_of_the_http_layer_have_the_shape(void **state)
     assert_int_equal(edge_error_plain(400, "x", out, 16), 0);
 }
 
+/* Clients read JSON strictly: a name that was cut inside a character must not spoil the body. */
+static void F17_a_message_is_whole_text_whatever_it_quotes(void **state)
+{
+    (void)state;
+    struct edge_error e;
+    char long_name[1001];
+    static const char *const names[] = {"a\xc3\xa9", "a\xc3", "\xff/\x80", "\xe2\x82",
+                                        "\xed\xa0\x80"};
+    static const char *const shown[] = {"'a\xc3\xa9'", "'a?'", "'?/?'", "'\?\?'", "'\?\?\?'"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        edge_error_set(&e, 400, "t", "c", "The member '%s' stands twice.", names[i]);
+        assert_non_null(strstr(e.message, shown[i]));
+        write_body(&e);
+    }
+    for (size_t i = 0; i < 1000; i += 2)
+        memcpy(long_name + i, "\xc3\xa9", 2);
+    long_name[1000] = '\0';
+    for (int n = 0; n < 4; n++) { /* the cut falls on either byte */
+        edge_error_set(&e, 400, "t", "c", "%.*s%s", n, "abcd", long_name);
+        assert_true(proto_utf8_clean(proto_str_of(e.message)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +201,7 @@ int main(void)
         cmocka_unit_test(F17_the_longest_names_fit),
         cmocka_unit_test(F56_key_texts),
         cmocka_unit_test(F3_refusals_of_the_http_layer_have_the_shape),
+        cmocka_unit_test(F17_a_message_is_whole_text_whatever_it_quotes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
