@@ -168,10 +168,14 @@ static bool promote(struct node *n, struct pump_member *m, unsigned k)
 
 /* ---- whether followers get on ---- */
 
-void node_on_seeding(struct node *n, struct pump_now now, uint64_t node)
+void node_on_seeding(struct node *n, struct pump_now now, uint64_t node, bool digest)
 {
+    n->now = now;
     n->seeding_node = node;
     n->seeding_ms = now.mono_ms;
+    /* It waits for a checkpoint: no time for a rest. */
+    if (digest && now.mono_ms >= n->checkpoint.last_ms + n->config->checkpoint_ms)
+        node_start_checkpoint(n);
 }
 
 void node_progress_timer(struct node *n)

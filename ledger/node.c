@@ -252,9 +252,10 @@ static void on_peer_request(void *ctx, struct net_frame *request)
         .firm =
             pump_leads_firmly(p) || (pump_role(p) == PUMP_LEADER && commit == pump_last_index(p))};
     bool gives = h->seeds && !h->node.quarantined; /* who has diverged gives nothing away */
-    uint64_t asker = seed_server_asker(request->bytes, request->len);
-    if (asker > 0)
-        node_on_seeding(&h->node, node_clock_now(), asker);
+    bool digest;
+    uint64_t asker = seed_server_asker(request->bytes, request->len, &digest);
+    if (asker > 0 && gives && !h->node.failed && !h->ended)
+        node_on_seeding(&h->node, node_clock_now(), asker, digest);
     if (!gives || !seed_server_ask(h->seeds, request, request->bytes, request->len, &standing))
         refuse_seed(h, request, gives ? "it is busy" : "it takes part in nothing");
 }

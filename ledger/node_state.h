@@ -133,8 +133,8 @@ void node_on_checkpoint(struct node *n, struct pump_now now, uint64_t index);
 void node_on_request(struct node *n, struct pump_now now, struct serve_request *r);
 /* Retention wants the log from `first` on (trim.c). */
 void node_on_wanted(struct node *n, struct pump_now now, uint64_t first);
-/* A node that is being seeded asks something of us. */
-void node_on_seeding(struct node *n, struct pump_now now, uint64_t node);
+/* A node that is being seeded asks something of us; digest: how our state is on disk. */
+void node_on_seeding(struct node *n, struct pump_now now, uint64_t node, bool digest);
 void node_on_stop(struct node *n, struct pump_now now);
 void node_timers(struct node *n, struct pump_now now);
 /* Everything that may become an entry now (propose.c). */

@@ -321,11 +321,13 @@ int seed_server_start(struct seed_server **out, const struct seed_server_config 
     return 0;
 }
 
-uint64_t seed_server_asker(const void *bytes, size_t n)
+uint64_t seed_server_asker(const void *bytes, size_t n, bool *digest)
 {
     struct proto_seed_ask ask;
     struct proto_reader r = proto_reader_over(bytes, n);
-    return proto_seed_ask_get(&r, &ask) && proto_get_end(&r) ? ask.node : 0;
+    bool whole = proto_seed_ask_get(&r, &ask) && proto_get_end(&r);
+    *digest = whole && ask.kind == SEED_DIGEST;
+    return whole ? ask.node : 0;
 }
 
 bool seed_server_ask(struct seed_server *s, void *request, const void *bytes, size_t n,

@@ -38,8 +38,8 @@ __attribute__((warn_unused_result)) int seed_server_start(struct seed_server **o
 /* bytes are copied. false: too many wait, or it is no question; nothing will be answered. */
 bool seed_server_ask(struct seed_server *s, void *request, const void *bytes, size_t n,
                      const struct seed_standing *standing);
-/* Who asks; 0: it is no question. */
-uint64_t seed_server_asker(const void *bytes, size_t n);
+/* Who asks; 0: it is no question. digest: whether it asks for that. */
+uint64_t seed_server_asker(const void *bytes, size_t n, bool *digest);
 void seed_server_stop(struct seed_server *s); /* NULL: nothing */
 
 /* For tests: one question, here and now. answer's views live until the next call. */

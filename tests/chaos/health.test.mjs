@@ -93,7 +93,7 @@ test('F47_status_names_a_node_that_is_behind_and_one_that_is_seeded', async (t) 
     await cluster.killNode(n);
     await run(program('holdfast-bench'), ['ledger', '--config', join(cluster.dir, 'ctl.conf'),
         '--clients', '16', '--seconds', '3', '--warmup', '0', '--json']);
-    await lines.set(lines.to(n), { bytesPerSecond: 40_000 });
+    await lines.set(lines.to(n), { bytesPerSecond: 300_000 });
     await cluster.startNode(n);
     await isSaid(t, n, 'behind', /^\d+ entries behind$/);
     await cluster.killNode(n);
