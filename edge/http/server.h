@@ -48,14 +48,15 @@ struct edge_http_tls;
  * HEADERS_MAX    fields in a head; one more: 431.
  * HIGH_WATER     bytes queued for a client at which the producer should pause.
  * LOW_WATER      bytes queued at which on_writable is called.
- * QUEUE_MAX      bytes queued past which the connection is cut.
+ * QUEUE_MAX      bytes queued past which the connection is cut: an answer of 64 MiB, its head, and
+ *                what of the answers before it may still be queued.
  * PIPELINE_MAX   bytes kept behind a request under way. At it, reading stops until the request is
  *                answered; the client's leaving is then looked for every 100 ms in the kernel's
  * state of the connection, which may not tell while unread bytes fill its buffer. */
 #define EDGE_HTTP_HEADERS_MAX 100
 #define EDGE_HTTP_HIGH_WATER ((size_t)262144)
 #define EDGE_HTTP_LOW_WATER ((size_t)65536)
-#define EDGE_HTTP_QUEUE_MAX ((size_t)67108864)
+#define EDGE_HTTP_QUEUE_MAX ((size_t)68157440)
 #define EDGE_HTTP_PIPELINE_MAX ((size_t)65536)
 
 struct edge_http_limits {

@@ -265,6 +265,22 @@ static void F28_an_answer_past_its_bound_is_settled_by_its_size(void **state)
     assert_true(settled_units(PROTO_UNIT_output) >= (60 << 20) / 4);
 }
 
+/* What has been charged has to arrive: the client's queue takes the head, too. */
+static void F28_the_longest_answer_reaches_its_client(void **state)
+{
+    (void)state;
+    static char part[1 << 20];
+    memset(part, 'a', sizeof part);
+    provide("HTTP/1.1 200 OK\r\n" JSON "Content-Length: 67108864\r\n\r\n", part, sizeof part, 64,
+            false);
+    struct reply r = ask(",\"max_tokens\":7");
+    assert_int_equal(r.status, 200);
+    assert_false(r.broken);
+    assert_int_equal(r.body_len, 64 * sizeof part);
+    reply_free(&r);
+    rig_wait_settled();
+}
+
 static void F28_an_event_past_its_bound_is_counted(void **state)
 {
     (void)state;
@@ -529,6 +545,7 @@ int main(void)
         RIG_TEST(F32_only_named_fields_reach_the_provider),
         RIG_TEST(F28_a_stop_counts_what_a_whole_answer_brought),
         RIG_TEST(F28_an_answer_past_its_bound_is_settled_by_its_size),
+        RIG_TEST(F28_the_longest_answer_reaches_its_client),
         RIG_TEST(F28_an_event_past_its_bound_is_counted),
         RIG_TEST(F28_an_early_report_does_not_hide_what_followed),
         RIG_TEST(F8_F60_more_usage_than_was_held_is_charged),
