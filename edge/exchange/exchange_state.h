@@ -13,6 +13,8 @@
 enum {
     EDGE_DONE_GRACE_MS = 1000,   /* from a stream's end mark to the end of the call */
     EDGE_HOLD_MARGIN_MS = 60000, /* a hold outlives its call's timeout by this */
+    EDGE_TOKEN_BYTES_MAX = 16,   /* of text; a longer one is rare */
+    EDGE_FRAMING_BYTES = 2048,   /* of an answer that broke off, counted as text with the rest */
 };
 
 enum exchange_state {

@@ -83,6 +83,20 @@ static void start(struct edge_exchange *x, struct edge_settlement_request *r)
     }
 }
 
+/* Of the output, guessed. The provider was told how much it may write at most, and that much is
+ * held: text that can be as many tokens is not taken for more (English has more than four bytes a
+ * token). Far more text shows that the provider did not keep to it. */
+static int64_t within_bound(const struct edge_exchange *x, int64_t guessed)
+{
+    int64_t bound, bytes;
+    if (!x->call.bounds_output || __builtin_mul_overflow(x->call.choices, x->max_output, &bound) ||
+        __builtin_add_overflow(bound, x->call.extra_output, &bound) ||
+        __builtin_mul_overflow(bound, EDGE_TOKEN_BYTES_MAX, &bytes) ||
+        __builtin_add_overflow(bytes, EDGE_FRAMING_BYTES, &bytes))
+        return guessed;
+    return guessed > bound && x->meter.text_bytes <= bytes ? bound : guessed;
+}
+
 static void fill_settle(struct edge_exchange *x, bool whole, struct proto_settle *s)
 {
     const struct edge_usage *usage = &x->meter.usage;
@@ -95,7 +109,8 @@ static void fill_settle(struct edge_exchange *x, bool whole, struct proto_settle
         s->source = usage->seen && whole ? PROTO_COST_USAGE : PROTO_COST_ESTIMATE;
     }
     edge_usage_guess((int64_t)x->call.body_len, x->meter.text_bytes, &units);
-    int64_t seen_output = units.n[PROTO_UNIT_output];
+    int64_t seen_output = within_bound(x, units.n[PROTO_UNIT_output]);
+    units.n[PROTO_UNIT_output] = seen_output;
     if (usage->seen)
         edge_usage_units(usage, &units);
     /* A report on the way to an answer that broke off may be older than what came after it. */

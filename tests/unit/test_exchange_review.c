@@ -281,6 +281,36 @@ static void F28_the_longest_answer_reaches_its_client(void **state)
     rig_wait_settled();
 }
 
+/* English has more than four bytes a token. The provider was told its bound, and a guess is no
+ * reason to charge for more, which may be more than was held. */
+static void F28_F60_a_guess_stays_within_the_bound_that_was_held(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t repeat; /* of 8 bytes */
+        const char *rest;
+        int64_t output;
+    } cases[] = {
+        {100, ",\"max_tokens\":150,\"stream\":true", 150},         /* 200 guessed */
+        {120, ",\"max_tokens\":100,\"n\":2,\"stream\":true", 200}, /* of both choices */
+        {60, ",\"max_tokens\":150,\"stream\":true", 120},          /* within */
+        {4000, ",\"max_tokens\":150,\"stream\":true", 8000},       /* no bound was kept */
+    };
+    static const char event[] = "data: {\"choices\":[{\"delta\":{\"content\":\"12345678\"}}]}\n\n";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        provide("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                "Content-Length: 100000000\r\n\r\n",
+                event, sizeof event - 1, cases[i].repeat, false);
+        struct reply r = ask(cases[i].rest);
+        assert_true(r.broken);
+        reply_free(&r);
+        rig_wait_settled();
+        assert_int_equal(test_ledger_last_settle().source, PROTO_COST_ESTIMATE);
+        assert_int_equal(settled_units(PROTO_UNIT_output), cases[i].output);
+        end_provider();
+    }
+}
+
 static void F28_an_event_past_its_bound_is_counted(void **state)
 {
     (void)state;
@@ -546,6 +576,7 @@ int main(void)
         RIG_TEST(F28_a_stop_counts_what_a_whole_answer_brought),
         RIG_TEST(F28_an_answer_past_its_bound_is_settled_by_its_size),
         RIG_TEST(F28_the_longest_answer_reaches_its_client),
+        RIG_TEST(F28_F60_a_guess_stays_within_the_bound_that_was_held),
         RIG_TEST(F28_an_event_past_its_bound_is_counted),
         RIG_TEST(F28_an_early_report_does_not_hide_what_followed),
         RIG_TEST(F8_F60_more_usage_than_was_held_is_charged),
