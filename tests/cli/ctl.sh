@@ -44,6 +44,9 @@ expect 2 'options come after the command: --json' --json org list
 expect 0 'holdfastctl ' --version
 expect 2 'unknown action: frobnicate' org frobnicate
 expect 2 '--name NAME is missing' org create
+expect 2 'a name is not empty' org create --name ''
+expect 2 'a name is not empty' team create --org x --name ''
+expect 2 "'2020-01-01' is past" key create --org x --expires 2020-01-01
 expect 2 'unknown option' org list --frobnicate
 expect 2 'unexpected argument' org list acme
 expect 2 'dollars are written' deposit --org x --amount 12,50

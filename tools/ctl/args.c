@@ -234,6 +234,14 @@ int ctl_uuid(struct ctl *c, const struct ctl_args *a, const char *name, struct p
     return ctl_fail(c, CTL_USAGE, "usage", "--%s: not a UUID: '%s'", name, text);
 }
 
+int ctl_name(struct ctl *c, const struct ctl_args *a, struct proto_str *out)
+{
+    const char *text = ctl_arg(a, "name");
+    if (text && !*text)
+        return ctl_fail(c, CTL_USAGE, "usage", "--name: a name is not empty");
+    return ctl_string(c, a, "name", PROTO_NAME_MAX, out);
+}
+
 int ctl_string(struct ctl *c, const struct ctl_args *a, const char *name, uint32_t max,
                struct proto_str *out)
 {

@@ -59,7 +59,7 @@ static int audit(struct ctl *c, const struct ctl_args *a)
 
 static const struct ctl_option options[] = {
     {"org", "NAME|UUID", false, "the organisation (default: $HOLDFAST_ORG)"},
-    {"group", NULL, false, "what belongs to no organisation: price imports, genesis"},
+    {"group", NULL, false, "what belongs to no organisation: price imports, cluster changes"},
     {"after", "NUMBER", false, "only entries after that one"},
     {"limit", "N", false, "at most that many"},
     {0}};

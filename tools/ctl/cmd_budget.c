@@ -249,7 +249,9 @@ static const char *const columns[] = {"budget", "scope", "subject", "selector", 
                                       "mode",   "label", "deleted", NULL};
 
 static const struct ctl_action actions[] = {
-    {"put", "Makes a budget, or changes one.", NULL, put_options, NULL, NULL, budget_put, NULL},
+    {"put", "Makes a budget, or changes one.", NULL, put_options, NULL, NULL, budget_put,
+     "A new budget needs --scope and --limit, and stands beside those there are: a call has to\n"
+     "fit all of them. To change a limit give --budget; 'budget list' has its number.\n"},
     {"list", "Lists the budgets with the counter of the current window.", NULL, list_options,
      "budgets", columns, budget_list, NULL},
     {"delete", "Deletes a budget.", NULL, delete_options, NULL, NULL, budget_delete, NULL},

@@ -48,6 +48,8 @@ static int key_create(struct ctl *c, const struct ctl_args *a)
         rv = ctl_string(c, a, "env", PROTO_NAME_MAX, &k->env);
     if (rv == CTL_OK)
         rv = ctl_time(c, a, "expires", &k->expires_us);
+    if (rv == CTL_OK && k->expires_us != 0 && k->expires_us <= ctl_now_us())
+        rv = ctl_fail(c, CTL_USAGE, "usage", "--expires: '%s' is past", ctl_arg(a, "expires"));
     if (rv == CTL_OK)
         rv = models_read(c, ctl_arg(a, "models"), k);
     if (rv == CTL_OK)

@@ -74,7 +74,7 @@ static int org_show(struct ctl *c, const struct ctl_args *a)
 static int settings(struct ctl *c, const struct ctl_args *a, struct proto_org_create *s)
 {
     int64_t day = s->billing_day, ppm = s->fee_ppm;
-    int rv = ctl_string(c, a, "name", PROTO_NAME_MAX, &s->name);
+    int rv = ctl_name(c, a, &s->name);
     if (rv == CTL_OK)
         rv = ctl_number(c, a, "billing-day", 1, 28, &day);
     if (rv == CTL_OK)

@@ -12,7 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IMPORT_TRIES = 3 }; /* somebody else imports at the same time: start over, this often */
+enum {
+    IMPORT_TRIES = 3, /* somebody else imports at the same time: start over, this often */
+    ROWS_MAX = 20000 /* CORE_PRICE_ROWS_MAX of ledger/core/record.h, told before anything is sent */
+};
 
 /* ---- import ---- */
 static int totals_row(struct ctl *c, struct proto_str row, void *ctx)
@@ -152,6 +155,9 @@ static int price_import(struct ctl *c, const struct ctl_args *a)
     int rv = CTL_OK;
     if (p.n_rows == 0)
         rv = ctl_fail(c, CTL_USAGE, "catalogue", "%s: no model has a usable price", a->operand);
+    if (p.n_rows > ROWS_MAX)
+        rv = ctl_fail(c, CTL_USAGE, "catalogue", "%s: %u rows; the ledger takes at most %d",
+                      a->operand, (unsigned)p.n_rows, ROWS_MAX);
     if (rv == CTL_OK && !ctl_given(a, "dry-run")) {
         rv = ctl_open(c, true);
         if (rv == CTL_OK)

@@ -9,7 +9,7 @@ static int team_create(struct ctl *c, const struct ctl_args *a)
 {
     struct proto_command cmd = {.head.kind = PROTO_CMD_team_create};
     struct ctl_reply reply;
-    int rv = ctl_string(c, a, "name", PROTO_NAME_MAX, &cmd.body.team_create.name);
+    int rv = ctl_name(c, a, &cmd.body.team_create.name);
     if (rv == CTL_OK)
         rv = ctl_org(c, a, &cmd.head.org);
     if (rv == CTL_OK)

@@ -101,6 +101,8 @@ int ctl_bool(struct ctl *c, const struct ctl_args *a, const char *name, bool *ou
 /* "YYYY-MM-DD", "YYYY-MM-DDTHH:MM:SSZ", or from now on "30d", "12h", "45m". Microseconds UTC. */
 int ctl_time(struct ctl *c, const struct ctl_args *a, const char *name, int64_t *us);
 int ctl_uuid(struct ctl *c, const struct ctl_args *a, const char *name, struct proto_uuid *out);
+/* --name, which is not empty. */
+int ctl_name(struct ctl *c, const struct ctl_args *a, struct proto_str *out);
 /* At most `max` bytes of clean UTF-8. */
 int ctl_string(struct ctl *c, const struct ctl_args *a, const char *name, uint32_t max,
                struct proto_str *out);

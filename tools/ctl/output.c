@@ -215,10 +215,11 @@ static void print_people(struct ctl *c, const struct ctl_action *action)
                 (action->table && strcmp(name, action->table) == 0))
                 continue;
             cell_text(v, cell);
+            const char *whole = yyjson_mut_get_str(v); /* a line has room for all of it */
             if (pass == 0)
                 width = width_of(name) > width ? width_of(name) : width;
             else
-                printf("%-*s  %s\n", width, name, cell);
+                printf("%-*s  %s\n", width, name, whole && *whole ? whole : cell);
         }
     }
     if (action->table) {
