@@ -280,6 +280,10 @@ static enum node_exit run_archive(struct command *c)
     for (unsigned i = 0; i < files; i++)
         bytes += archive_facts(a, i)->file_bytes;
     archive_close(a);
+    if (rv == 0 && files == 0) { /* a wrong folder must not pass for a sound archive */
+        rv = -ENODATA;
+        snprintf(why.text, sizeof why.text, "%s holds no log files", c->from);
+    }
     if (rv)
         return failed(c, rv, &why);
     if (c->progress)

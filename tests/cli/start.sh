@@ -72,6 +72,7 @@ expect 2 'the key is empty' env START_SH_KEY= "$edge" --config "$dir/edge-1.conf
 for command in backup restore seed archive; do
     expect 0 "usage: holdfast-ledger $command" "$ledger" "$command" --help
 done
+expect 3 'holds no log files' "$ledger" archive --from "$dir"
 
 # A port that somebody has; a host that nobody knows.
 "$mock" --port 0 >"$place/mock" &
