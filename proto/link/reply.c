@@ -207,6 +207,14 @@ static void on_done(struct link_client *c, struct link_attempt *a, struct reply 
     retry(c, a, commands, true, look_elsewhere(c, a->node, now_ms));
 }
 
+/* The node says when, or it has not even the memory to say so. */
+static uint64_t busy_until(struct link_client *c, uint32_t retry_ms, uint64_t now_ms)
+{
+    if (retry_ms == 0)
+        return link_pause_until(c, now_ms);
+    return now_ms + (retry_ms > LINK_BACKOFF_MAX_MS ? LINK_BACKOFF_MAX_MS : retry_ms);
+}
+
 static void on_status(struct link_client *c, struct link_attempt *a, struct reply *p,
                       const struct link_item *first, uint64_t now_ms)
 {
@@ -217,9 +225,7 @@ static void on_status(struct link_client *c, struct link_attempt *a, struct repl
         retry(c, a, commands, false, follow(c, a->node, p->head.leader, now_ms));
         break;
     case PROTO_REPLY_busy:
-        retry(c, a, commands, false,
-              now_ms + (p->head.retry_ms > LINK_BACKOFF_MAX_MS ? LINK_BACKOFF_MAX_MS
-                                                               : p->head.retry_ms));
+        retry(c, a, commands, false, busy_until(c, p->head.retry_ms, now_ms));
         break;
     case PROTO_REPLY_unknown:
         retry(c, a, commands, true, follow(c, a->node, p->head.leader, now_ms));

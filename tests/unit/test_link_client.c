@@ -19,11 +19,19 @@
 
 #include <cmocka.h>
 
-enum { NODES = 2, SCRIPT_MAX = 8, SEEN_MAX = 64, SILENT = 100, GARBAGE = 101, WAIT_MS = 10000 };
+enum {
+    NODES = 2,
+    SCRIPT_MAX = 8,
+    SEEN_MAX = 64,
+    SILENT = 100,
+    GARBAGE = 101,
+    BUSY = 102,
+    WAIT_MS = 10000
+};
 
 /* What a node answers, one step a request; the last step repeats. */
 struct step {
-    unsigned status; /* enum proto_reply_status, SILENT, GARBAGE */
+    unsigned status; /* enum proto_reply_status, SILENT, GARBAGE, BUSY */
     uint32_t leader;
 };
 
@@ -84,10 +92,12 @@ static void answer(struct fake *f, struct net_conn *conn, uint32_t tag, const st
     uint8_t buf[64 * 1024], bytes[PROTO_RESULT_MAX];
     struct proto_writer w = proto_writer_over(buf, sizeof buf);
     struct proto_writer result = proto_writer_over(bytes, sizeof bytes);
+    bool busy = step->status == BUSY; /* and it does not say for how long */
     const struct proto_reply_head head = {.version = PROTO_FRAME_VERSION,
-                                          .status = (uint8_t)step->status,
+                                          .status =
+                                              (uint8_t)(busy ? PROTO_REPLY_busy : step->status),
                                           .leader = step->leader,
-                                          .retry_ms = 5};
+                                          .retry_ms = busy ? 0 : 5};
     CHECK(proto_result_put(&result, &ok));
     uint32_t items = step->status == PROTO_REPLY_done ? n : 0;
     if (kind == PROTO_REQUEST_STATUS) {
@@ -311,6 +321,22 @@ static void F43_busy_is_asked_again_at_the_same_node(void **state)
     world_free(w);
 }
 
+/* As a node without memory for the request answers: asked without a pause it would only get worse.
+ */
+static void F43_busy_without_a_time_is_asked_again_after_a_pause(void **state)
+{
+    (void)state;
+    const struct step busy = {BUSY, 0};
+    struct world *w = world_new(&busy, 1, &busy, 1);
+    struct outcome o;
+    submit(w, &o, 400, false);
+    assert_true(link_client_wait(w->client, &o.done, WAIT_MS));
+    assert_int_equal(o.outcome, LINK_UNAVAILABLE);
+    unsigned all = atomic_load(&w->node[0].requests) + atomic_load(&w->node[1].requests);
+    assert_true(all >= 2 && all <= 400 / 20 + 1);
+    world_free(w);
+}
+
 static void F43_the_other_node_answers_when_one_is_gone(void **state)
 {
     (void)state;
@@ -446,6 +472,7 @@ int main(void)
         cmocka_unit_test(F6_silence_until_the_deadline_is_unknown_not_refused),
         cmocka_unit_test(F6_a_cluster_without_leader_is_unavailable),
         cmocka_unit_test(F43_busy_is_asked_again_at_the_same_node),
+        cmocka_unit_test(F43_busy_without_a_time_is_asked_again_after_a_pause),
         cmocka_unit_test(F43_the_other_node_answers_when_one_is_gone),
         cmocka_unit_test(F1_settlements_go_before_reserves),
         cmocka_unit_test(F43_a_silent_leader_is_doubted),
