@@ -68,38 +68,76 @@ static bool is_ceiling(const struct core_budget *b)
     return b->mode != PROTO_MODE_alert_only;
 }
 
-/* Whether everything that falls under `child` falls under `parent` too, for at least as long. */
-static bool is_parent(struct core_machine *m, const struct proto_uuid *org,
-                      const struct core_budget *parent, const struct core_budget *child)
+static uint32_t team_of(struct core_machine *m, const struct proto_uuid *org, uint32_t number)
 {
-    if (parent->number == child->number || !is_ceiling(parent) ||
-        core_window_rank(parent->window) < core_window_rank(child->window))
-        return false;
-    if (parent->scope == PROTO_SCOPE_org)
-        return child->scope != PROTO_SCOPE_org;
-    if (parent->scope != PROTO_SCOPE_team || child->scope != PROTO_SCOPE_key)
-        return false;
     struct core_key k;
-    core_key_org_number(&k, CORE_TABLE_key, org, child->subject);
+    core_key_org_number(&k, CORE_TABLE_key, org, number);
     const struct core_apikey *key = core_get(m, &k);
-    return key && key->team == parent->subject;
+    return key ? key->team : 0;
+}
+
+/* Of those that count the subject: the lowest-numbered one that is below b and contradicts it. */
+static const struct core_budget *lower_ceiling(struct core_machine *m, const struct core_call *x,
+                                               const struct core_budget *b, enum proto_scope scope,
+                                               uint32_t subject)
+{
+    const struct core_budget of = {.scope = (uint8_t)scope, .subject = subject}, *found = NULL;
+    struct core_key k;
+    rules_key(&k, &x->org_id, &of);
+    const struct core_rules *rules = core_get(m, &k);
+    for (uint32_t i = 0; rules && i < rules->n; i++) {
+        const struct core_budget *o = budget_get(m, &x->org_id, rules->budget[i]);
+        if (o && o->number != b->number && o->limit < b->limit && is_ceiling(o) &&
+            core_window_rank(o->window) >= core_window_rank(b->window) &&
+            (!found || o->number < found->number))
+            found = o;
+    }
+    return found;
+}
+
+/* The lowest-numbered one of those that fall under b, for at most as long, and is above it. */
+static const struct core_budget *higher_child(struct core_machine *m, const struct core_call *x,
+                                              const struct core_budget *b)
+{
+    uint32_t team = b->scope == PROTO_SCOPE_team ? b->subject : 0, number = 0;
+    if (b->scope != PROTO_SCOPE_org && b->scope != PROTO_SCOPE_team)
+        return NULL;
+    do {
+        number =
+            core_peaks_find(m, &x->org_id, team, core_window_rank(b->window), b->limit, number);
+    } while (number != 0 && number == b->number);
+    return number != 0 ? budget_get(m, &x->org_id, number) : NULL;
+}
+
+static const struct core_budget *first_of(const struct core_budget *a, const struct core_budget *b)
+{
+    return a && (!b || a->number < b->number) ? a : b;
 }
 
 /* The lowest-numbered budget that b contradicts: a parent below it, or, where `narrowed`, a child
- * above it. NULL: none. Walks the org's budgets, which are capped. */
+ * above it. Everything that falls under a child falls under its parent too, for at least as long: a
+ * team's is the parent of those of its keys, an org's of all others. NULL: none. */
 static const struct core_budget *in_the_way(struct core_machine *m, const struct core_call *x,
                                             const struct core_budget *b, bool narrowed)
 {
-    for (uint32_t i = 1; i <= x->org->budgets; i++) {
-        const struct core_budget *o = budget_get(m, &x->org_id, i);
-        if (!o)
-            continue;
-        if (o->limit < b->limit && is_parent(m, &x->org_id, o, b))
-            return o;
-        if (narrowed && o->limit > b->limit && is_parent(m, &x->org_id, b, o))
-            return o;
-    }
-    return NULL;
+    const struct core_budget *found = narrowed ? higher_child(m, x, b) : NULL;
+    if (b->scope != PROTO_SCOPE_org)
+        found = first_of(found, lower_ceiling(m, x, b, PROTO_SCOPE_org, 0));
+    uint32_t team = b->scope == PROTO_SCOPE_key ? team_of(m, &x->org_id, b->subject) : 0;
+    if (team != 0)
+        found = first_of(found, lower_ceiling(m, x, b, PROTO_SCOPE_team, team));
+    return found;
+}
+
+/* Where the budget stands in the indexes of limits, or leaves them. Its record is there already. */
+static void note_limit(struct core_machine *m, const struct core_call *x,
+                       const struct core_budget *b, bool live)
+{
+    uint32_t team = b->scope == PROTO_SCOPE_key ? team_of(m, &x->org_id, b->subject) : 0;
+    if (b->scope != PROTO_SCOPE_org)
+        core_peaks_set(m, &x->org_id, 0, b->number, live);
+    if (team != 0)
+        core_peaks_set(m, &x->org_id, team, b->number, live);
 }
 
 /* ---- put ---- */
@@ -206,6 +244,7 @@ static void store(struct core_machine *m, struct core_call *x, struct core_budge
     bool same = old && same_identity(old, b);
     if (old && !same) {
         index_remove(m, x, old);
+        note_limit(m, x, old, false);
         b->generation++;
         b->instances = 0;
         b->instances_start_us = 0;
@@ -221,6 +260,7 @@ static void store(struct core_machine *m, struct core_call *x, struct core_budge
     core_touch(m, old);
     if (!same)
         index_add(m, x, old);
+    note_limit(m, x, old, true);
     x->org->rules_version++;
     core_touch(m, x->org);
 }
@@ -259,6 +299,7 @@ static void end_budget(struct core_machine *m, struct core_call *x, struct core_
     index_remove(m, x, b);
     b->deleted = 1;
     core_touch(m, b);
+    note_limit(m, x, b, false);
     x->org->live_budgets--;
     x->org->rules_version++;
     core_touch(m, x->org);

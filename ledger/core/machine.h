@@ -213,6 +213,16 @@ void core_limit_of_hold(struct core_machine *m, const struct proto_uuid *org_id,
 struct core_counter *core_counter_get(struct core_machine *m, const struct proto_uuid *org,
                                       const struct core_counter_ref *ref);
 
+/* ---- peaks.c: budgets by their limits ----
+ * team 0: all budgets of the org but its own; else those of the team's keys. */
+/* The budget's record is as it will be, or deleted; member: it belongs there. */
+void core_peaks_set(struct core_machine *m, const struct proto_uuid *org, uint32_t team,
+                    uint32_t number, bool member);
+/* The lowest-numbered one after `after` with a limit above `limit` and a window of at most this
+ * rank, or 0. */
+uint32_t core_peaks_find(struct core_machine *m, const struct proto_uuid *org, uint32_t team,
+                         unsigned rank, int64_t limit, uint32_t after);
+
 /* ---- audit.c ---- */
 void core_audit_write(struct core_machine *m, struct core_call *x);
 

@@ -46,10 +46,10 @@ static void print_key(struct proto_text *t, const uint8_t *k, size_t klen)
         print_uuid(t, " id=", &id);
         return;
     }
-    bool of_org = table == CORE_TABLE_org ||
-                  (table >= CORE_TABLE_team && table <= CORE_TABLE_counter) ||
-                  table == CORE_TABLE_command || table == CORE_TABLE_reference ||
-                  table == CORE_TABLE_audit || table == CORE_TABLE_idempotency;
+    bool of_org =
+        table == CORE_TABLE_org || (table >= CORE_TABLE_team && table <= CORE_TABLE_counter) ||
+        table == CORE_TABLE_command || table == CORE_TABLE_reference || table == CORE_TABLE_audit ||
+        table == CORE_TABLE_idempotency || table == CORE_TABLE_peaks;
     if (of_org && n >= sizeof org.b) {
         memcpy(org.b, p, sizeof org.b);
         print_uuid(t, " org=", &org);

@@ -87,6 +87,14 @@ void core_key_rules(struct core_key *k, const struct proto_uuid *org, uint8_t sc
         key_add_u32(k, subject);
 }
 
+void core_key_peaks(struct core_key *k, const struct proto_uuid *org, uint32_t team, uint8_t level,
+                    uint32_t block)
+{
+    core_key_org_number(k, CORE_TABLE_peaks, org, team);
+    key_add(k, &level, sizeof level);
+    key_add_u32(k, block);
+}
+
 void core_key_price(struct core_key *k, uint32_t version, uint32_t row)
 {
     core_key_number(k, CORE_TABLE_price, version);
@@ -163,6 +171,8 @@ bool core_record_fits(unsigned table, const void *value, size_t vlen)
         return vlen == sizeof(struct core_budget);
     case CORE_TABLE_rules:
         return rules_fits(value, vlen);
+    case CORE_TABLE_peaks:
+        return vlen == sizeof(struct core_peaks);
     case CORE_TABLE_counter:
         return vlen == sizeof(struct core_counter);
     case CORE_TABLE_hold:

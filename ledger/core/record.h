@@ -33,6 +33,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored li
  *   price         version, row
  *   price_model   version, model name            -> row
  *   audit         org (zero: group-wide), number
+ *   peaks         org, team, level, block        what budgets reach (peaks.c)
  *   closed        hold id, org                   settled, released: kept for days */
 #define CORE_TABLES(X)                                                                             \
     X(1, group)                                                                                    \
@@ -53,9 +54,10 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored li
     X(16, price_model)                                                                             \
     X(17, audit)                                                                                   \
     X(18, idempotency)                                                                             \
-    X(19, closed)
+    X(19, peaks)                                                                                   \
+    X(20, closed)
 #define X(number, name) CORE_TABLE_##name = number,
-enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 19 };
+enum core_table { CORE_TABLES(X) CORE_TABLE_LAST = 20 };
 #undef X
 const char *core_table_name(unsigned table);
 
@@ -72,6 +74,8 @@ enum {
     CORE_INSTANCES_MAX = 100000,   /* counters of one wildcard budget in one window */
     CORE_PRICE_ROWS_MAX = 20000,   /* of one version */
     CORE_FEE_PPM_MAX = 1000000,
+    CORE_RANKS = 6, /* of a window's length */
+    CORE_PEAKS_FAN = 16,
     CORE_ADDRESS_MAX = 127, /* bytes of a node's address */
 };
 /* A hold is extended at most to this long after its reserve. */
@@ -106,6 +110,8 @@ void core_key_command(struct core_key *k, const struct proto_uuid *org,
 /* name.n == 0: the subject is a number (0 for the org itself). */
 void core_key_rules(struct core_key *k, const struct proto_uuid *org, uint8_t scope, bool wildcard,
                     uint32_t subject, struct proto_str name);
+void core_key_peaks(struct core_key *k, const struct proto_uuid *org, uint32_t team, uint8_t level,
+                    uint32_t block);
 void core_key_price(struct core_key *k, uint32_t version, uint32_t row);
 void core_key_price_model(struct core_key *k, uint32_t version, struct proto_str model);
 
@@ -199,6 +205,13 @@ struct core_budget {
 struct core_rules {
     uint32_t n;
     uint32_t budget[CORE_RULES_PER_SUBJECT];
+};
+
+/* A node of the index of budgets by their limits: the highest of each rank of window; -1: none. */
+struct core_peaks {
+    uint16_t children; /* one bit each */
+    uint8_t pad[6];
+    int64_t limit[CORE_RANKS];
 };
 
 struct core_counter {
@@ -301,6 +314,7 @@ _Static_assert(sizeof(struct core_team) == 144, "team record");
 _Static_assert(sizeof(struct core_apikey) == 336, "key record");
 _Static_assert(sizeof(struct core_budget) == 320, "budget record");
 _Static_assert(sizeof(struct core_rules) == 36, "rules record");
+_Static_assert(sizeof(struct core_peaks) == 56, "peaks record");
 _Static_assert(sizeof(struct core_counter) == 40, "counter record");
 _Static_assert(sizeof(struct core_counter_ref) == 32, "a hold's counter");
 _Static_assert(sizeof(struct core_hold) == 104, "hold record");

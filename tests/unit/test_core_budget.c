@@ -3,6 +3,7 @@
  */
 #include "core_rig.h"
 #include "ledger/core/record.h"
+#include "ledger/core/window.h"
 
 enum { HARD = PROTO_MODE_hard_block, DOWN = PROTO_MODE_auto_downgrade };
 
@@ -187,6 +188,142 @@ static void F14_a_child_never_exceeds_its_parent_unless_overridden(void **state)
     c.head.id = uuid_at(g, g->clock_us);
     c.body.budget_put.limit = USD(40);
     assert_int_equal(apply(g, &c), PROTO_OK);
+}
+
+/* ---- the index of limits, against a look at every budget ---- */
+enum { MANY_PUTS = 3000, MANY_MAX = 2000, MANY_KEYS = 12, MANY_TEAMS = 4 };
+
+struct known {
+    bool live;
+    unsigned scope, subject, window, mode;
+    int64_t limit;
+};
+
+struct many {
+    struct known b[MANY_MAX];
+    uint32_t n;
+    unsigned team_of[MANY_KEYS + 2]; /* by key's number */
+};
+
+static bool falls_under(const struct many *k, const struct known *parent, const struct known *child)
+{
+    if (parent->mode == PROTO_MODE_alert_only ||
+        core_window_rank(parent->window) < core_window_rank(child->window))
+        return false;
+    if (parent->scope == PROTO_SCOPE_org)
+        return child->scope != PROTO_SCOPE_org;
+    return parent->scope == PROTO_SCOPE_team && child->scope == PROTO_SCOPE_key &&
+           k->team_of[child->subject] == parent->subject;
+}
+
+/* The lowest number that contradicts, or 0; number: of the one that is written. */
+static uint32_t contradicts(const struct many *k, uint32_t number, const struct known *b)
+{
+    const struct known *old = number <= k->n ? &k->b[number] : NULL;
+    bool same =
+        old && old->scope == b->scope && old->subject == b->subject && old->window == b->window;
+    bool narrowed = !same || b->limit < old->limit || old->mode == PROTO_MODE_alert_only;
+    for (uint32_t i = 1; i <= k->n; i++) {
+        const struct known *o = &k->b[i];
+        if (!o->live || i == number)
+            continue;
+        if (o->limit < b->limit && falls_under(k, o, b))
+            return i;
+        if (narrowed && o->limit > b->limit && falls_under(k, b, o))
+            return i;
+    }
+    return 0;
+}
+
+static unsigned alike(const struct many *k, const struct known *b)
+{
+    unsigned n = 0;
+    for (uint32_t i = 1; i <= k->n; i++)
+        n += k->b[i].live && k->b[i].scope == b->scope && k->b[i].subject == b->subject;
+    return n;
+}
+
+static uint64_t many_random = 3;
+
+static unsigned below_of(unsigned n)
+{
+    many_random = many_random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(many_random >> 33) % n;
+}
+
+/* A model's budget is known by its name, which is its subject here. */
+static struct known any_budget(void)
+{
+    static const unsigned scopes[] = {PROTO_SCOPE_org,   PROTO_SCOPE_team,  PROTO_SCOPE_key,
+                                      PROTO_SCOPE_model, PROTO_SCOPE_model, PROTO_SCOPE_model};
+    struct known b = {.live = true,
+                      .scope = scopes[below_of(6)],
+                      .window = 1 + below_of(PROTO_WINDOW_LAST),
+                      .mode = below_of(4) ? PROTO_MODE_hard_block : PROTO_MODE_alert_only};
+    b.limit = USD(1 + below_of(50));
+    if (b.scope == PROTO_SCOPE_team)
+        b.subject = 1 + below_of(MANY_TEAMS);
+    else if (b.scope == PROTO_SCOPE_key)
+        b.subject = 1 + below_of(MANY_KEYS);
+    else if (b.scope == PROTO_SCOPE_model)
+        b.subject = 1 + below_of(400);
+    return b;
+}
+
+static void put_and_compare(struct rig *g, struct many *k)
+{
+    struct known b = any_budget();
+    uint32_t number = k->n > 0 && below_of(4) == 0 ? 1 + below_of(k->n) : k->n + 1;
+    char name[16] = "";
+    if (number <= k->n && !k->b[number].live)
+        return;
+    if (alike(k, &b) >= 8)
+        return;
+    if (b.scope == PROTO_SCOPE_model)
+        (void)snprintf(name, sizeof name, "m%u", b.subject);
+    struct proto_command c = budget_command(
+        g, b.scope, b.scope == PROTO_SCOPE_model ? 0 : b.subject, name, b.window, b.limit, b.mode);
+    c.body.budget_put.budget = number <= k->n ? number : 0;
+    uint32_t way = contradicts(k, number, &b);
+    c.body.budget_put.override = below_of(3) == 0;
+    bool refused = way != 0 && !c.body.budget_put.override;
+    assert_int_equal(apply(g, &c), refused ? PROTO_LIMIT_EXCEEDS_PARENT : PROTO_OK);
+    if (refused) {
+        assert_int_equal(g->r.body.parent.budget, way);
+        assert_int_equal(g->r.body.parent.limit, k->b[way].limit);
+        return;
+    }
+    assert_int_equal(g->r.flags, way ? PROTO_FLAG_OVERRIDE : 0);
+    assert_int_equal(g->r.body.created.number, number);
+    k->n = number > k->n ? number : k->n;
+    k->b[number] = b;
+}
+
+static void F14_of_many_budgets_the_first_in_the_way_is_named(void **state)
+{
+    struct rig *g = *state;
+    static struct many k;
+    for (unsigned t = 2; t <= MANY_TEAMS; t++)
+        assert_int_equal(team_create(g, "one more"), t);
+    k.team_of[1] = 1; /* the rig's own */
+    for (unsigned i = 2; i <= MANY_KEYS; i++) {
+        char public[16];
+        (void)snprintf(public, sizeof public, "0000many%u", i);
+        k.team_of[i] = i % (MANY_TEAMS + 1);
+        assert_int_equal(key_create(g, k.team_of[i], public, 1000 + i), i);
+    }
+    for (unsigned i = 0; i < MANY_PUTS; i++) {
+        put_and_compare(g, &k);
+        uint32_t gone = k.n > 0 ? 1 + below_of(k.n) : 0;
+        if (i % 3 != 0 || !k.b[gone].live)
+            continue;
+        struct proto_command c = command(g, PROTO_CMD_budget_delete);
+        c.body.budget_delete.budget = gone;
+        c.body.budget_delete.reason = S("enough");
+        assert_int_equal(apply(g, &c), PROTO_OK);
+        k.b[gone].live = false;
+    }
+    assert_true(k.n > 16 * 16); /* three levels */
 }
 
 /* Nothing can fall under them any more; alive, they would forbid a smaller limit of the org. */
@@ -378,6 +515,7 @@ int main(void)
         RIG_TEST(F16_modes),
         RIG_TEST(F16_auto_downgrade_takes_the_next_candidate),
         RIG_TEST(F14_a_child_never_exceeds_its_parent_unless_overridden),
+        RIG_TEST(F14_of_many_budgets_the_first_in_the_way_is_named),
         RIG_TEST(F38_a_teams_budgets_end_with_it),
         RIG_TEST(F12_a_lowered_limit_refuses_until_it_fits),
         RIG_TEST(F12_another_window_is_another_generation),
