@@ -99,14 +99,14 @@ bool guard_common_ground(const struct raft_message *request, const struct raft_m
     return true;
 }
 
-void guard_success_at_applied(const struct raft_message *request, struct raft_message *reply,
-                              uint64_t applied)
+bool guard_old_rejection(struct raft_message *message, uint64_t match)
 {
-    struct raft_append_entries_result *r = &reply->append_entries_result;
-    if (request && request->type == RAFT_APPEND_ENTRIES &&
-        reply->type == RAFT_APPEND_ENTRIES_RESULT && r->rejected == 0 &&
-        request->append_entries.term == r->term && r->last_log_index < applied)
-        r->last_log_index = applied;
+    struct raft_append_entries_result *r = &message->append_entries_result;
+    if (message->type != RAFT_APPEND_ENTRIES_RESULT || r->rejected == 0 || r->rejected > match)
+        return false;
+    r->rejected = 0;
+    r->last_log_index = 0; /* what is not above the match index is ignored */
+    return true;
 }
 
 void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t marker)

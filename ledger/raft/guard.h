@@ -58,11 +58,11 @@ uint64_t guard_persisted(struct guard_append done, const struct guard_append *la
 bool guard_common_ground(const struct raft_message *request, const struct raft_message *reply,
                          uint64_t applied, struct raft_message *success);
 
-/* 7d, follower: a success tells at least what is applied here, for the same reason. A leader that
- * was led to believe that we are behind its trail (by our answer to an old request of its own, from
- * before we restarted) would else hear of an index in front of it for ever. */
-void guard_success_at_applied(const struct raft_message *request, struct raft_message *reply,
-                              uint64_t applied);
+/* 7d, leader: a rejection of what the follower has acknowledged in this term is old: it answers a
+ * request from before the follower restarted. The engine, probing just there, would go back before
+ * what it counts, and then heed nothing that the follower says. It becomes a sign of life. (Who has
+ * really lost it goes on rejecting: pump_peer.denies_ms.) True if it was one. */
+bool guard_old_rejection(struct raft_message *message, uint64_t match);
 
 /* 7b, leader: such a success from before the trail would make the engine go back there, although
  * the follower's log may reach into the trail. It stays a sign of life only. The engine can go on

@@ -139,6 +139,17 @@ static void note_denial(const struct pump *p, struct peer *peer, const struct ra
         peer->denies_ms = 0;
 }
 
+/* By the engine's own figures, once denials have been noted. */
+static void drop_old_rejection(const struct pump *p, const struct peer *peer,
+                               struct raft_message *m)
+{
+    raft_index match = 0;
+    if (m->type == RAFT_APPEND_ENTRIES_RESULT && p->raft.state == RAFT_LEADER &&
+        m->append_entries_result.term == raft_current_term(&p->raft) &&
+        raft_match_index(&p->raft, peer->id, &match) == 0)
+        (void)guard_old_rejection(m, match);
+}
+
 /* The leader that a joining server knows and has not heard for an election timeout; 0: none. The
  * engine runs no election timer for it, so it would hold on to a dead one and deny its vote. */
 static uint64_t silent_leader(struct pump *p)
@@ -190,6 +201,8 @@ static int take(struct pump *p, const void *bytes, size_t n)
         return 0;
     }
     note_denial(p, peer, &m->raft);
+    if (!(p->config.disable_guards & PUMP_GUARD_OLD_REJECTION))
+        drop_old_rejection(p, peer, &m->raft);
     if (!(p->config.disable_guards & PUMP_GUARD_BEFORE_TRAIL))
         guard_before_trail(&m->raft, p->first, p->marker);
     struct raft_event event = {.type = RAFT_RECEIVE};

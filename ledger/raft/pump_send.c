@@ -165,8 +165,6 @@ int pump_send_messages(struct pump *p, const struct raft_update *u,
             if (!(off & PUMP_GUARD_COMMON_GROUND) &&
                 guard_common_ground(request, m, p->applied, &success))
                 rv = send_small(p, &success);
-            if (!(off & PUMP_GUARD_AT_APPLIED))
-                guard_success_at_applied(request, m, p->applied);
             if (rv == 0)
                 rv = send_small(p, m);
         }

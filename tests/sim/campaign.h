@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CAMPAIGN_FIGURES = 40, CAMPAIGN_JOBS = 64 };
+enum { CAMPAIGN_FIGURES = 64, CAMPAIGN_JOBS = 64 };
 
 struct campaign {
     const char *program;
@@ -27,7 +27,7 @@ bool campaign_parse_seeds(const char *text, uint64_t *first, uint64_t *seeds);
 uint64_t campaign_run(const struct campaign *c);
 
 struct campaign_mutant {
-    const char *name;
+    const char *name, *text;
     unsigned seeds; /* to be caught within; 0: left out */
 };
 /* Runs every mutant from `first` on, in processes of their own whose output is dropped, and prints

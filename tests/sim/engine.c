@@ -136,6 +136,18 @@ bool engine_notice(const void *bytes, size_t len, struct notice *out)
     return true;
 }
 
+bool engine_success(const void *bytes, size_t len, uint64_t *term, uint64_t *last)
+{
+    struct message m;
+    const struct raft_append_entries_result *r = &m.raft.append_entries_result;
+    if (!decode(bytes, len, NULL, 0, &m) || m.raft.type != RAFT_APPEND_ENTRIES_RESULT ||
+        r->rejected > 0)
+        return false;
+    *term = r->term;
+    *last = r->last_log_index;
+    return true;
+}
+
 static bool may_vote(struct engine_view *v, unsigned from, uint64_t term, uint64_t candidate)
 {
     const struct engine_node *n = &v->node[from];

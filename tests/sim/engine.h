@@ -41,6 +41,8 @@ bool engine_may_send(struct engine_view *v, unsigned from, const void *head, siz
                      const void *body, size_t body_len);
 /* What a node tells about itself in it. */
 bool engine_notice(const void *bytes, size_t len, struct notice *out);
+/* Whether it says that entries to `last` are stored, in `term`. */
+bool engine_success(const void *bytes, size_t len, uint64_t *term, uint64_t *last);
 /* For traces: what the message says, in a few words. */
 const char *engine_message_text(const void *head, size_t head_len, const void *body,
                                 size_t body_len);

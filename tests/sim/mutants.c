@@ -20,38 +20,6 @@ int sim_alloc_left = -1;
 unsigned sim_alloc_failed;
 uint32_t sim_level[8];
 
-static const struct {
-    const char *name, *text;
-    unsigned seeds;
-} mutants[SIM_MUTATION_COUNT] = {{"none", "", 0},
-#define X(name, seeds, text) {#name, text, seeds},
-                                 SIM_MUTATIONS(X)
-#undef X
-};
-
-const char *mutant_name(enum sim_mutation m)
-{
-    return mutants[m].name;
-}
-
-const char *mutant_text(enum sim_mutation m)
-{
-    return mutants[m].text;
-}
-
-unsigned mutant_seeds(enum sim_mutation m)
-{
-    return mutants[m].seeds;
-}
-
-enum sim_mutation mutant_find(const char *name)
-{
-    for (unsigned m = 1; m < SIM_MUTATION_COUNT; m++)
-        if (strcmp(mutants[m].name, name) == 0)
-            return (enum sim_mutation)m;
-    return SIM_NONE;
-}
-
 #define WRAP(result, name, ...)                                                                    \
     result __real_##name(__VA_ARGS__);                                                             \
     result __wrap_##name(__VA_ARGS__);                                                             \

@@ -60,6 +60,26 @@ void check_send(struct node *n, const void *head, size_t head_len, const void *b
         world_fail(n->w, "%s", v->why);
 }
 
+/* A leader that is told, time and again, of less than it counts on the follower goes on from there
+ * for ever. */
+void check_answer(struct node *n, int from, const void *bytes, size_t len)
+{
+    enum { IN_VAIN = 8 };
+    struct world *w = n->w;
+    uint64_t last, term;
+    raft_index match = 0;
+    if (!engine_success(bytes, len, &term, &last))
+        return;
+    unsigned *in_vain = &w->in_vain[n->id][from];
+    bool low = pump_role(n->pump) == PUMP_LEADER && term == pump_term(n->pump) &&
+               raft_match_index(&n->pump->raft, (raft_id)from, &match) == 0 && last < match;
+    *in_vain = low ? *in_vain + 1 : 0;
+    if (*in_vain == IN_VAIN)
+        world_fail(
+            w, "STUCK: n%d counts entries to %llu on n%d, and hears again and again of %" PRIu64,
+            n->id, match, from, last);
+}
+
 /* A leader may only ask for a copy where the logs part before what its engine knows. (The entry in
  * front of that is not enough: the engine does not know its term.) While faults strike, the answer
  * that counts may have been lost, or be older than a copy; but none may have led it back there. */

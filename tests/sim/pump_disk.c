@@ -65,6 +65,8 @@ static int on_append(void *ctx, const struct log_entry *entries, unsigned count)
     o->done_ms = w->now_ms + sim_below(&w->random, w->faults ? 25 : 3);
     if (w->faults && sim_permille(&w->random, w->stall_permille))
         o->done_ms += sim_below(&w->random, w->stall_ms); /* a disk that hangs */
+    if (w->faults && w->hung == n->id)
+        o->done_ms += 3000;
     note_changes(n, entries, count);
     if (n->last_write && o->done_ms < n->last_write->done_ms)
         o->done_ms = n->last_write->done_ms;
@@ -136,6 +138,32 @@ static bool falls_silent(struct node *n)
     return true;
 }
 
+static void remember(struct world *w, int to, struct message_in_flight *m)
+{
+    if (w->faults && w->profile == PROFILE_ECHO)
+        w->echo[m->from][to][w->echoes[m->from][to]++ % ECHOES] = m;
+}
+
+void echo(struct node *n)
+{
+    struct world *w = n->w;
+    if (!w->faults || w->profile != PROFILE_ECHO)
+        return;
+    for (int from = 1; from <= w->n; from++) {
+        const struct node *l = &w->node[from];
+        if (!l->pump || pump_role(l->pump) != PUMP_LEADER)
+            continue;
+        unsigned at = sim_below(&w->random, ECHOES);
+        for (unsigned i = 0; i < ECHOES; i++) {
+            struct message_in_flight *m = w->echo[from][n->id][(at + i) % ECHOES];
+            if (m && m->term < pump_term(l->pump)) {
+                sim_put(&w->events, w->now_ms + 1, EVENT_MESSAGE, n->id, 0, m);
+                break;
+            }
+        }
+    }
+}
+
 static void on_send(void *ctx, uint64_t peer, const void *head, size_t head_len, const void *body,
                     size_t body_len)
 {
@@ -159,9 +187,11 @@ static void on_send(void *ctx, uint64_t peer, const void *head, size_t head_len,
     struct message_in_flight *m = world_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
     m->order = ++w->sent_order;
+    m->term = pump_term(n->pump);
     m->len = head_len + body_len;
     memcpy(m->bytes, head, head_len);
     memcpy(m->bytes + head_len, body, body_len);
+    remember(w, (int)peer, m);
     uint64_t delay = 1 + sim_below(&w->random, w->faults ? 30 : 3);
     if (w->faults && sim_permille(&w->random, w->late_permille))
         delay += sim_below(&w->random, 1500);

@@ -15,8 +15,8 @@ enum {
     SHOWDOWN_MS = 5000,    /* before the heal, of PROFILE_TERMS */
 };
 
-static const char *const names[PROFILES] = {"mixed", "joiner", "disks",  "terms",
-                                            "trail", "confs",  "members"};
+static const char *const names[PROFILES] = {"mixed", "joiner", "disks", "terms",
+                                            "trail", "echo",   "confs", "members"};
 
 static struct node *any(struct world *w)
 {
@@ -39,16 +39,19 @@ static struct node *leader_or_any(struct world *w)
 
 void faults_draw(struct world *w)
 {
-    static const enum profile often[] = {PROFILE_MIXED,  PROFILE_MIXED,   PROFILE_JOINER,
-                                         PROFILE_JOINER, PROFILE_DISKS,   PROFILE_DISKS,
-                                         PROFILE_TERMS,  PROFILE_TRAIL,   PROFILE_TRAIL,
-                                         PROFILE_CONFS,  PROFILE_MEMBERS, PROFILE_MEMBERS};
+    static const enum profile often[] = {
+        PROFILE_MIXED, PROFILE_MIXED, PROFILE_JOINER,  PROFILE_JOINER, PROFILE_DISKS,
+        PROFILE_DISKS, PROFILE_TERMS, PROFILE_TRAIL,   PROFILE_TRAIL,  PROFILE_ECHO,
+        PROFILE_ECHO,  PROFILE_CONFS, PROFILE_MEMBERS, PROFILE_MEMBERS};
     w->profile = often[sim_below(&w->random, sizeof often / sizeof often[0])];
     bool trail = w->profile == PROFILE_TRAIL, disks = w->profile == PROFILE_DISKS;
     w->n = w->profile != PROFILE_TERMS && sim_permille(&w->random, 400) ? 5 : 3;
     if (w->profile == PROFILE_MEMBERS)
         w->n = 5;
     w->drop_permille = w->repeat_permille = 20;
+    w->trail = trail;
+    if (w->profile == PROFILE_ECHO)
+        w->drop_permille = 100;
     w->late_permille = trail ? 60 : 20;
     w->stall_permille = disks ? 80 : 5;
     w->stall_ms = disks ? 1500 : 800;
@@ -184,6 +187,30 @@ static void strike_trail(struct world *w)
         node_transfer(any(w));
 }
 
+/* A follower's disk hangs, so that it is sent the same entries again and again; its leader starts
+ * anew and leads again; the follower starts anew, and hears first what it was sent in the term
+ * before (pump_disk.c). */
+static void strike_echo(struct world *w)
+{
+    struct node *n = leader_or_any(w);
+    switch (w->strikes++ % 3) {
+    case 0:
+        w->hung = n->id % w->n + 1;
+        break;
+    case 1:
+        if (sim_permille(&w->random, 700))
+            crash_for_a_while(w, n, 40);
+        else
+            node_transfer(n);
+        break;
+    default:
+        if (w->hung && w->hung != n->id)
+            crash_for_a_while(w, &w->node[w->hung], 10);
+        if (sim_permille(&w->random, 500))
+            w->hung = 0;
+    }
+}
+
 /* Changes one upon the other, while leaders that have just proposed one lose the others. */
 static void strike_members(struct world *w)
 {
@@ -230,10 +257,13 @@ void faults_strike(struct world *w)
     case PROFILE_TRAIL:
         strike_trail(w);
         break;
+    case PROFILE_ECHO:
+        strike_echo(w);
+        break;
     default:
         strike_mixed(w);
     }
-    bool lossy = w->profile == PROFILE_MIXED || w->profile == PROFILE_TRAIL;
+    bool lossy = w->profile == PROFILE_MIXED || w->trail;
     w->drop_permille = sim_below(&w->random, lossy && sim_below(&w->random, 4) == 0 ? 400 : 60);
     w->repeat_permille = sim_below(&w->random, 100);
 }
@@ -245,7 +275,7 @@ void faults_before_heal(struct world *w)
     memset(w->lag_ms, 0, sizeof w->lag_ms);
     /* A minority may stay away; but one that never had a configuration cannot vote either, and one
      * that needs a copy cannot take it over entries of its own that may be acknowledged. */
-    bool all_needed = w->profile == PROFILE_TRAIL || w->profile == PROFILE_MEMBERS;
+    bool all_needed = w->trail || w->profile == PROFILE_MEMBERS;
     if (!w->victim && !all_needed && sim_permille(&w->random, 300) && w->node[w->n].last > 0)
         w->victim = any(w)->id;
     world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down", w->committed,

@@ -1,63 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pump-sim: command line, seeds, and the guards switched off to show that it notices.
+ * pump-sim: one seed, its figures, and the guards switched off to show that it notices.
  */
 #include "tests/sim/pump_world.h"
 
 #include "proto/base/check.h"
-#include "tests/sim/campaign.h"
+#include "tests/sim/command.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: pump-sim [--seed S] [--first-seed S] [--seeds N|A..B] [--hours H] [--jobs J] "
-    "[--trace]\n"
-    "                [--mutation NAME [--expect-caught]] [--all-mutations] [--list-mutations]\n"
-    "\n"
-    "Consensus alone: a cluster of the shipped pumps in simulated time, one run a seed.\n"
-    "  --seed S          this seed alone\n"
-    "  --first-seed S    begin here (1)\n"
-    "  --seeds N         as many (100); A..B: from A to B\n"
-    "  --hours H         stop after H hours of real time; without --seeds, only then\n"
-    "  --jobs J          processes (1)\n"
-    "  --trace           say what happens\n"
-    "  --mutation NAME   switch a guard off; stops at the first seed that finds it\n"
-    "  --expect-caught   exit 0 if it is found within its stated number of seeds\n"
-    "  --all-mutations   each of them, so; exit 0 if none survives\n"
-    "\n"
-    "exit codes: 0 all seeds hold (or the mutation was caught), 1 not, 2 command line\n";
-
-static const struct mutant {
-    const char *name, *text;
-    unsigned guard, seeds;
-} mutants[] = {
-    {"guard_stale_reply", "1: the answer to an old leader counts as a copy", PUMP_GUARD_STALE_REPLY,
-     1000},
-    {"guard_order", "2: overtaken and repeated messages are taken", PUMP_GUARD_ORDER, 10},
-    {"guard_pre_vote", "3: a pre-vote's rejection hides the higher term", PUMP_GUARD_PRE_VOTE,
-     1000},
-    {"guard_commit_max", "4: the commit index may go back", PUMP_GUARD_COMMIT_MAX, 500},
-    {"guard_split", "5: a configuration may stand in the middle of what is appended",
-     PUMP_GUARD_SPLIT, 500},
-    {"guard_persisted", "6: writes that will be overwritten are reported", PUMP_GUARD_PERSISTED,
-     1000},
-    {"guard_common_ground", "7a: a follower does not say what it has applied",
-     PUMP_GUARD_COMMON_GROUND, 300},
-    {"guard_before_trail", "7b: a success from before the trail moves the leader back",
-     PUMP_GUARD_BEFORE_TRAIL, 500},
-    {"guard_install", "7c: who needs a copy hears no heartbeat", PUMP_GUARD_INSTALL, 50},
-    {"guard_at_applied", "7d: a success may tell of less than is applied", PUMP_GUARD_AT_APPLIED,
-     0},
-    {"guard_begin", "8: entries from before the trail are appended again", PUMP_GUARD_BEGIN, 1500},
-    {"guard_joining", "9: who is being promoted grants no vote", PUMP_GUARD_JOINING, 1000},
+static const struct campaign_mutant mutants[] = {
+    {"guard_stale_reply", "pump guard off, 1: the answer to an old leader counts as a copy", 1000},
+    {"guard_order", "pump guard off, 2: overtaken and repeated messages are taken", 10},
+    {"guard_pre_vote", "pump guard off, 3: a pre-vote's rejection hides the higher term", 1000},
+    {"guard_commit_max", "pump guard off, 4: the commit index may go back", 500},
+    {"guard_split",
+     "pump guard off, 5: a configuration may stand in the middle of what is appended", 500},
+    {"guard_persisted", "pump guard off, 6: writes that will be overwritten are reported", 1000},
+    {"guard_common_ground", "pump guard off, 7a: a follower does not say what it has applied", 300},
+    {"guard_before_trail",
+     "pump guard off, 7b: a success from before the trail moves the leader back", 500},
+    {"guard_install", "pump guard off, 7c: who needs a copy hears no heartbeat", 50},
+    {"guard_old_rejection",
+     "pump guard off, 7d: a rejection of what was acknowledged moves the leader back", 1000},
+    {"guard_begin", "pump guard off, 8: entries from before the trail are appended again", 1500},
+    {"guard_joining", "pump guard off, 9: who is being promoted grants no vote", 1000},
 };
+static const unsigned mutant_guards[] = {
+    PUMP_GUARD_STALE_REPLY,   PUMP_GUARD_ORDER,        PUMP_GUARD_PRE_VOTE,
+    PUMP_GUARD_COMMIT_MAX,    PUMP_GUARD_SPLIT,        PUMP_GUARD_PERSISTED,
+    PUMP_GUARD_COMMON_GROUND, PUMP_GUARD_BEFORE_TRAIL, PUMP_GUARD_INSTALL,
+    PUMP_GUARD_OLD_REJECTION, PUMP_GUARD_BEGIN,        PUMP_GUARD_JOINING};
 
 static struct world world;
-static const struct mutant *mutant; /* NULL: none */
 
 /* ---- what the world calls ---- */
 
@@ -122,10 +100,7 @@ static bool run_seed(uint64_t seed, uint64_t figures[CAMPAIGN_FIGURES])
     if (!failed) {
         world_run(w, seed);
     } else {
-        (void)printf("seed %" PRIu64 " at %" PRIu64 " ms: %s\nreplay: pump-sim --seed %" PRIu64
-                     "%s%s --trace\n",
-                     seed, w->now_ms, w->failure, seed, mutant ? " --mutation " : "",
-                     mutant ? mutant->name : "");
+        command_failed(seed, w->now_ms, w->failure);
     }
     clear(w);
     const struct counters *c = &w->counters;
@@ -173,104 +148,22 @@ static const char *const figure_names[] = {"simulated_ms",
                                            "big_entries",
                                            NULL};
 
-/* ---- the command line ---- */
-
-enum { MUTANTS = sizeof mutants / sizeof mutants[0] };
-
 static void choose(unsigned i)
 {
-    mutant = &mutants[i];
-    world.disable_guards = mutant->guard;
-}
-
-static bool choose_by_name(const char *name)
-{
-    for (unsigned i = 0; i < MUTANTS; i++)
-        if (strcmp(mutants[i].name, name) == 0)
-            choose(i);
-    return mutant != NULL;
-}
-
-static void list_mutations(void)
-{
-    for (unsigned i = 0; i < MUTANTS; i++)
-        if (mutants[i].seeds > 0)
-            (void)printf("%-24s within %4u seeds: pump guard off, %s\n", mutants[i].name,
-                         mutants[i].seeds, mutants[i].text);
-        else
-            (void)printf("%-24s too rare here, see tests/unit/test_pump.c: pump guard off, %s\n",
-                         mutants[i].name, mutants[i].text);
-}
-
-static int run_all_mutations(const struct campaign *c)
-{
-    struct campaign_mutant all[MUTANTS];
-    for (unsigned i = 0; i < MUTANTS; i++)
-        all[i] = (struct campaign_mutant){mutants[i].name, mutants[i].seeds};
-    return campaign_mutants(c, all, MUTANTS, choose) > 0;
-}
-
-static int run_mutation(const struct campaign *c, bool expect_caught)
-{
-    static uint64_t figures[CAMPAIGN_FIGURES];
-    uint64_t seeds = c->seeds > 0 ? c->seeds : mutant->seeds, done = 0;
-    bool caught = false;
-    while (done < seeds && !caught)
-        caught = run_seed(c->first + done++, figures);
-    (void)printf("mutation %s: %s after %" PRIu64 " seeds\n", mutant->name,
-                 caught ? "caught" : "NOT CAUGHT", done);
-    return caught != expect_caught;
+    world.disable_guards = mutant_guards[i];
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 'o'},
-                                            {"seeds", required_argument, NULL, 'n'},
-                                            {"first-seed", required_argument, NULL, 's'},
-                                            {"hours", required_argument, NULL, 'h'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"mutation", required_argument, NULL, 'm'},
-                                            {"expect-caught", no_argument, NULL, 'x'},
-                                            {"all-mutations", no_argument, NULL, 'a'},
-                                            {"list-mutations", no_argument, NULL, 'l'},
-                                            {"trace", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
-    struct campaign campaign = {
-        .program = "pump-sim", .first = 1, .jobs = 1, .run = run_seed, .names = figure_names};
-    bool expect_caught = false, all = false, good = true;
-    int c;
-    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (c == 'o' || c == 's')
-            campaign.first = strtoull(optarg, NULL, 10);
-        if (c == 'o')
-            campaign.seeds = 1;
-        else if (c == 'n')
-            good &= campaign_parse_seeds(optarg, &campaign.first, &campaign.seeds);
-        else if (c == 'h')
-            campaign.hours = strtod(optarg, NULL);
-        else if (c == 'j')
-            campaign.jobs = (unsigned)strtoul(optarg, NULL, 10);
-        else if (c == 'm')
-            good &= choose_by_name(optarg);
-        else if (c == 't')
-            world.verbose = true;
-        else if (c == 'l')
-            list_mutations();
-        expect_caught |= c == 'x';
-        all |= c == 'a';
-        good &= c != '?';
-        if (c == 'l')
-            return 0;
-    }
-    if (!good || optind != argc || campaign.jobs < 1 || campaign.jobs > CAMPAIGN_JOBS) {
-        (void)fputs(usage, stderr);
-        return 2;
-    }
-    if (all)
-        return run_all_mutations(&campaign);
-    if (mutant)
-        return run_mutation(&campaign, expect_caught);
-    if (campaign.seeds == 0)
-        campaign.seeds = campaign.hours > 0 ? UINT64_MAX : 100;
-    return campaign_run(&campaign) > 0;
+    const struct command_program program = {
+        .name = "pump-sim",
+        .about = "Consensus alone: a cluster of the shipped pumps in simulated time, one run a "
+                 "seed.",
+        .run = run_seed,
+        .figures = figure_names,
+        .mutants = mutants,
+        .n_mutants = sizeof mutants / sizeof mutants[0],
+        .choose = choose,
+        .trace = &world.verbose};
+    return command_main(&program, argc, argv);
 }

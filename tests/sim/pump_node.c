@@ -31,7 +31,7 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
     n->change = n->durable.conf.index;
     if (sim_permille(&n->w->random, n->w->short_permille)) /* only the newest are handed over */
         first = 1 + n->durable.applied - sim_below(&n->w->random, (unsigned)n->durable.applied + 1);
-    if (n->w->profile == PROFILE_TRAIL && sim_permille(&n->w->random, 700))
+    if (n->w->trail && sim_permille(&n->w->random, 700))
         first = 1 + n->durable.applied;
     if (n->durable.applied == 0)
         first = 1;
@@ -93,6 +93,7 @@ void node_start(struct node *n)
     n->timer = pump_next_timeout(n->pump);
     sim_put(&w->events, n->timer - n->skew_ms, EVENT_TIMER, n->id, n->life, NULL);
     check_engines(w);
+    echo(n);
 }
 
 static void add_stats(struct counters *c, const struct pump *p)
@@ -206,6 +207,8 @@ void node_on_message(struct node *n, void *data)
         if (m->order <= n->newest[m->from])
             world_fail(n->w, "OVERTAKEN: n%d takes an old message of n%d", n->id, m->from);
         n->newest[m->from] = m->order;
+        if (n->w->profile == PROFILE_ECHO && rv == 0)
+            check_answer(n, m->from, m->bytes, m->len);
     }
     after(n, rv);
 }

@@ -2,7 +2,7 @@
  * A cluster of the SHIPPED pumps (ledger/raft) in simulated time, with a network that loses,
  * repeats, delays and reorders, disks that write late and lose what was not written when a node
  * dies, and a checker of Raft's promises. Single-threaded; one seed is one run.
- *   pump_main.c    command line, seeds, mutants   pump_sim.c    the run: boot, clients, the end
+ *   pump_main.c    one seed, its figures, mutants pump_sim.c    the run: boot, clients, the end
  *   pump_faults.c  kinds of runs and their faults pump_node.c   one node: life, crash, seeding
  *   pump_disk.c    its disk and its network       pump_check.c  what must hold, from outside
  *   engine.c       what must hold, inside
@@ -18,6 +18,7 @@
 enum {
     NODES_MAX = 5,
     LOG_MAX = 6000,
+    ECHOES = 64, /* messages of a link that are remembered */
     TERMS_MAX = 4000,
 };
 
@@ -40,6 +41,7 @@ enum profile {
     PROFILE_DISKS,   /* disks that hang while leaders change */
     PROFILE_TERMS,   /* at the end an old leader with a longer log faces a voter of a newer term */
     PROFILE_TRAIL,   /* engines that know only the end of the log; copies that take seconds */
+    PROFILE_ECHO,    /* who restarts hears first what its leader sent in an earlier term */
     PROFILE_CONFS,   /* configurations in the middle of the log */
     PROFILE_MEMBERS, /* three of five nodes vote at first; others join, get votes, leave */
     PROFILES
@@ -68,6 +70,7 @@ struct write {
 };
 
 struct world;
+struct message_in_flight;
 
 /* State and log up to it, on the way to a node. */
 struct seed_copy {
@@ -122,6 +125,12 @@ struct world {
     uint64_t lag_ms[NODES_MAX + 1][NODES_MAX + 1];  /* of a link; keeps order */
     uint64_t link_at[NODES_MAX + 1][NODES_MAX + 1]; /* arrival of the last message on a slow link */
     bool seed_never;                                /* nobody brings copies */
+    bool trail;                                     /* engines know only the end of the log */
+    struct message_in_flight *echo[NODES_MAX + 1][NODES_MAX + 1][ECHOES]; /* sent; a ring */
+    uint64_t echoes[NODES_MAX + 1][NODES_MAX + 1];
+    int hung; /* its disk takes seconds; 0: nobody's */
+    unsigned strikes;
+    unsigned in_vain[NODES_MAX + 1][NODES_MAX + 1]; /* see check_answer */
     unsigned silent;                                /* leaders that died before they said a word */
     int old_leader; /* cut off with a log that nobody else has; 0: not yet */
     int victim;     /* stays down after the heal; 0: nobody */
@@ -167,12 +176,15 @@ void node_on_checkpoint(struct node *n);
 struct message_in_flight {
     int from;
     uint64_t order; /* over all messages of the run */
+    uint64_t term;  /* of the sender */
     size_t len;
     uint8_t bytes[];
 };
 
 /* ---- pump_disk.c ---- */
 struct pump_io disk_and_network(struct node *n);
+/* To a node that has just started: something of before. */
+void echo(struct node *n);
 /* The first entries of the write reach the disk. */
 void write_to_disk(struct node *n, const struct write *o, unsigned entries);
 
@@ -190,6 +202,8 @@ void check_boot(struct world *w, uint64_t index, const struct record *r);
 void check_engines(struct world *w);
 void check_send(struct node *n, const void *head, size_t head_len, const void *body,
                 size_t body_len);
+/* A message of `from` has been taken by n. */
+void check_answer(struct node *n, int from, const void *bytes, size_t len);
 void check_seed_needed(struct node *n, const struct node *behind);
 void check_leader(struct node *n, uint64_t term);
 void check_apply(struct node *n, const struct log_entry *e);

@@ -276,6 +276,7 @@ void seeding_lose_disk(struct sim_node *n, const char *what)
     n->judged = n->parted = 0;
     n->durable = n->seen = NULL;
     n->lost_last = n->last;
+    n->lost_ms = w->now_ms;
     n->term = n->vote = n->last = 0;
     n->first = 1;
     w->moved = true;
@@ -345,6 +346,15 @@ void seeding_run(struct sim_node *n)
     (void)nftw(v.dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Where the logs agree to. */
+static uint64_t common(const struct sim_node *a, const struct sim_node *b)
+{
+    uint64_t i = a->last < b->last ? a->last : b->last;
+    while (i > 0 && a->log[i].term != b->log[i].term)
+        i--;
+    return i;
+}
+
 /* A node that the leader's log does not reach any more: its operator empties it and has it seeded,
  * if enough others are well. So all are replayed before. */
 void seeding_look(struct sim_world *w)
@@ -359,7 +369,7 @@ void seeding_look(struct sim_world *w)
     for (int i = 1; leader && i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
         if (!n->up || n == leader || n->node->leader != (uint64_t)leader->id ||
-            n->last + 1 >= pump_first(leader->node->pump))
+            common(n, leader) >= pump_first(leader->node->pump))
             continue;
         if (lies_minority(w) - n->lies < (unsigned)(w->n - 1) / 2)
             seeding_lose_disk(n, "too far behind the leader's log");

@@ -122,10 +122,17 @@ static void draw_rates(struct sim_world *w)
                                   .gone = up_to(w, 20),
                                   .depose = up_to(w, w->harsh ? 30 : 10),
                                   .room = up_to(w, 15),
-                                  .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0,
-                                  .spoil = sim_permille(&w->random, 250) ? 20 + up_to(w, 100) : 0,
-                                  .trim = sim_permille(&w->random, 300) ? 300 : 0,
-                                  .wipe = sim_permille(&w->random, 80) ? 40 : 0};
+                                  .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
+    /* Each of these costs a node: a minority may be lost at a time, so a run has one of them. */
+    unsigned loss = sim_below(&w->random, 100);
+    if (loss < 25)
+        w->rate.spoil = 20 + up_to(w, 100);
+    if (loss < 12 && w->n == 5) /* of five nodes, two */
+        w->rate.wipe = 30;
+    if (loss >= 25 && loss < 40)
+        w->rate.wipe = 50;
+    if (loss >= 40 && loss < 65)
+        w->rate.trim = 300;
 }
 
 static void crash_one(struct sim_world *w, struct sim_node *n, unsigned ms)
@@ -348,8 +355,8 @@ static void heal(struct sim_world *w)
     if (w->lied || w->rate.trim > 0)
         for (unsigned i = 1; i <= 5; i++)
             sim_put(&w->events, w->now_ms + i * 1200, SIM_OPERATOR, 0, 0, NULL);
-    if (w->moved || w->rate.trim > 0)
-        w->end_ms += 8000;
+    if (w->lied || w->moved || w->rate.trim > 0)
+        w->end_ms += 6000;
     if (down) {
         w->over = true;
         replica_crash(&w->node[down], "stays down");

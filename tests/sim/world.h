@@ -2,7 +2,7 @@
  * A whole cluster in one process and in simulated time: SHIPPED nodes (ledger/node_state.h: pump,
  * guards, machine, intake, answers, checkpoints, recovery) over a simulated disk, network and
  * clock, with simulated edges that send real frames. Single-threaded; one seed is one run.
- *   sim_main.c    command line, seeds, report      sim_run.c      a run: faults, the heal, the end
+ *   sim_main.c    one seed and its figures         sim_run.c      a run: faults, the heal, the end
  *   replica.c     one node: life, crashes, clocks  disk.c         its log, votes and checkpoints
  *   callers.c     edges: calls, retries, reads     promises.c     what consensus must hold
  *   truth.c       what the ledger must hold        mutants.c      bugs to be switched on
@@ -144,7 +144,7 @@ struct sim_node {
     uint64_t first, last; /* before `first`: trimmed; known from outside only */
     struct sim_state *seeded;
     bool lost;                              /* it has none until it is seeded ... */
-    uint64_t lost_last;                     /* ... and its log ended here */
+    uint64_t lost_last, lost_ms;            /* ... and its log ended here */
     const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
     const struct sim_state *writing;        /* NULL: none */
     bool state_told;
@@ -401,11 +401,5 @@ void lies_end(struct sim_world *w);
 void seeding_lose_disk(struct sim_node *n, const char *what);
 void seeding_run(struct sim_node *n);
 void seeding_look(struct sim_world *w);
-
-/* ---- mutants.c ---- */
-const char *mutant_name(enum sim_mutation m);
-const char *mutant_text(enum sim_mutation m);
-unsigned mutant_seeds(enum sim_mutation m); /* caught within so many */
-enum sim_mutation mutant_find(const char *name);
 
 #endif

@@ -381,25 +381,25 @@ static void F43_guard_7_a_success_before_the_trail_is_a_sign_of_life(void **stat
     }
 }
 
-/* Guard 7d: a success in front of what is applied tells what is applied. */
-static void F43_guard_7d_a_success_tells_what_is_applied(void **state)
+/* Guard 7d: a rejection of what was acknowledged in this term is old. */
+static void F43_guard_7d_an_old_rejection_moves_nobody_back(void **state)
 {
     (void)state;
     const struct {
-        uint64_t term, rejected, last, want;
-    } cases[] = {{5, 0, 3, 10}, {5, 0, 10, 10}, {5, 0, 12, 12}, {4, 0, 3, 3}, {5, 4, 3, 3}};
+        uint64_t rejected, last, match, want_rejected, want_last;
+    } cases[] = {{10, 9, 10, 0, 0}, {4, 3, 10, 0, 0}, {11, 10, 10, 11, 10}, {0, 7, 10, 0, 7}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct raft_message request = {.type = RAFT_APPEND_ENTRIES,
-                                       .append_entries = {.term = cases[i].term}};
-        struct raft_message reply = {.type = RAFT_APPEND_ENTRIES_RESULT,
-                                     .append_entries_result = {.term = 5,
-                                                               .rejected = cases[i].rejected,
-                                                               .last_log_index = cases[i].last}};
-        guard_success_at_applied(&request, &reply, 10);
-        assert_int_equal(reply.append_entries_result.last_log_index, cases[i].want);
-        guard_success_at_applied(NULL, &reply, 100); /* told after a write: nobody asked */
-        assert_int_equal(reply.append_entries_result.last_log_index, cases[i].want);
+        struct raft_message m = {.type = RAFT_APPEND_ENTRIES_RESULT,
+                                 .append_entries_result = {.term = 5,
+                                                           .rejected = cases[i].rejected,
+                                                           .last_log_index = cases[i].last}};
+        assert_int_equal(guard_old_rejection(&m, cases[i].match),
+                         cases[i].rejected != cases[i].want_rejected);
+        assert_int_equal(m.append_entries_result.rejected, cases[i].want_rejected);
+        assert_int_equal(m.append_entries_result.last_log_index, cases[i].want_last);
     }
+    struct raft_message vote = {.type = RAFT_REQUEST_VOTE_RESULT};
+    assert_false(guard_old_rejection(&vote, 10));
 }
 
 /* Guard 8: entries from before the engine's trail (here: applied are 10, the trail begins at 8). */
@@ -693,7 +693,7 @@ int main(void)
         cmocka_unit_test(F43_guard_1_a_stale_reply_is_no_copy),
         cmocka_unit_test(F43_guard_6_writes_that_will_be_overwritten_are_not_reported),
         cmocka_unit_test(F43_guard_7_a_success_before_the_trail_is_a_sign_of_life),
-        cmocka_unit_test(F43_guard_7d_a_success_tells_what_is_applied),
+        cmocka_unit_test(F43_guard_7d_an_old_rejection_moves_nobody_back),
         cmocka_unit_test(F43_guard_8_entries_before_the_trail_are_left_out),
         cmocka_unit_test(F43_guard_5_configurations_come_first_and_their_loss_restarts),
         cmocka_unit_test(F43_writes_in_hand_are_bounded),
