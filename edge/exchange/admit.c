@@ -181,6 +181,12 @@ static void refused(struct edge_exchange *x, const struct link_answer *a)
         retry_with_prices(x);
         return;
     }
+    /* Nothing is wrong with the client's request: what we made of it carries our clock's time. */
+    if (code == PROTO_MALFORMED || code == PROTO_COMMAND_TOO_OLD) {
+        base_log_seldom(BASE_LOG_ERROR, "reserve_not_accepted", proto_code_name(code),
+                        BASE_S("hint", "is this machine's clock right?"), NULL);
+        edge_error_of_ledger(&x->error, LINK_REFUSED);
+    }
     if (x->call.unbounded != NULL && code == PROTO_UNBOUNDED_REQUEST) {
         edge_error_set(&x->error, 400, "unbounded_request", "unbounded_request",
                        "The cost of this request has no upper bound (%s), and the organisation "

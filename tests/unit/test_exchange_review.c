@@ -41,6 +41,25 @@ struct raw_provider {
 static struct rig rig;
 static struct raw_provider provider;
 
+/* The edge's clock is set by so much, after so many ids; link_uuid7 is wrapped at link time. */
+static _Atomic int64_t clock_ahead_ms;
+static atomic_uint ids_before;
+
+void __real_link_uuid7(struct proto_uuid *out);
+void __wrap_link_uuid7(struct proto_uuid *out);
+
+void __wrap_link_uuid7(struct proto_uuid *out)
+{
+    __real_link_uuid7(out);
+    if (atomic_load(&ids_before) > 0) {
+        atomic_fetch_sub(&ids_before, 1);
+        return;
+    }
+    uint64_t ms = (uint64_t)(proto_uuid_time_ms(out) + atomic_load(&clock_ahead_ms));
+    for (unsigned i = 0; i < 6; i++)
+        out->b[i] = (uint8_t)(ms >> (8 * (5 - i)));
+}
+
 /* False: the connection ended before a request was whole. */
 static bool read_request(struct raw_provider *p, int fd)
 {
@@ -568,6 +587,33 @@ static void F1_a_client_that_leaves_while_reserving_is_released(void **state)
 
 #define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
 
+/* A client whose request is good hears nothing else, and may go to another edge; what was reserved
+ * before the clock was set is settled after it. */
+static void F6_an_edge_with_a_wrong_clock_blames_no_client(void **state)
+{
+    (void)state;
+    static const int64_t steps_ms[] = {600000, -1200000};
+    for (size_t i = 0; i < 2; i++) {
+        atomic_store(&clock_ahead_ms, steps_ms[i]);
+        struct reply r = ask(",\"max_tokens\":7");
+        assert_int_equal(r.status, 503);
+        assert_true(reply_has(&r, "\"ledger_unavailable\""));
+        assert_string_not_equal(reply_field(&r, "x-should-retry"), "false");
+        reply_free(&r);
+        assert_int_equal(atomic_load(&provider.requests), 0);
+        atomic_store(&ids_before, 1); /* the reserve's */
+        atomic_store(&clock_ahead_ms, steps_ms[i]);
+        provide_text("HTTP/1.1 200 OK\r\n" JSON "Connection: close\r\n\r\n", USAGE_3_5);
+        r = ask(",\"max_tokens\":7");
+        atomic_store(&clock_ahead_ms, 0);
+        assert_int_equal(r.status, 200);
+        assert_string_equal(reply_field(&r, "x-holdfast-request-cost"), "0.000013");
+        reply_free(&r);
+        end_provider();
+        atomic_store(&provider.requests, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -587,6 +633,7 @@ int main(void)
         RIG_TEST(F1_F28_an_error_in_an_answer_costs_what_it_shows),
         RIG_TEST(F31_a_reserve_that_is_cut_counts_as_abandoned),
         RIG_TEST(F1_a_client_that_leaves_while_reserving_is_released),
+        RIG_TEST(F6_an_edge_with_a_wrong_clock_blames_no_client),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
