@@ -102,6 +102,11 @@ test('F49_getting_started_as_written_and_the_readme_clients', { timeout: 60_000 
     assert.match(said('refusal'), /^HTTP\/1.1 402 /m);
     assert.match(said('refusal'), /"code":"request_exceeds_budget"/);
 
+    // The quickstart reads replay's answer with a pattern of its own.
+    const [, pattern] = /head=\$\((sed -n '.*') "\$demo/.exec(text('tools/quickstart'));
+    const head = await run('bash', ['-c', `"$0" --data data/node-2 --json | ${pattern}`, program('holdfast-replay')], { cwd: cluster });
+    assert.match(head.stdout, /^\d+:[0-9a-f]{64}\n$/);
+
     const env = {
         HOLDFAST_EDGES: `${edge} ${edge}`, HOLDFAST_API_KEY: key,
         HOLDFAST_CA: join(cluster, 'certs/web-ca.crt'), NODE_EXTRA_CA_CERTS: join(cluster, 'certs/web-ca.crt'),
