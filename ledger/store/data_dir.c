@@ -92,23 +92,39 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+static void remove_part(const char *dir, const char *part)
+{
+    char path[PATH_MAX];
+    (void)nftw(join(dir, part, path), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void remove_begun(const char *dir)
 {
-    static const char *const parts[] = {"vote", "log", "state", "ORIGIN", "LOCK"};
-    char path[PATH_MAX];
+    static const char *const parts[] = {"vote.new", "vote", "log", "state", "ORIGIN", "LOCK"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        (void)nftw(join(dir, parts[i], path), remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        remove_part(dir, parts[i]);
+}
+
+/* There whole or not at all. */
+static int make_vote(const char *dir, const struct node_identity *id, const struct node_vote *vote,
+                     struct store_why *why)
+{
+    char fresh[PATH_MAX], path[PATH_MAX];
+    remove_part(dir, "vote.new"); /* of a run that was interrupted */
+    int rv = vote_store_create(join(dir, "vote.new", fresh), id, vote, why);
+    if (rv == 0 && rename(fresh, join(dir, "vote", path)) != 0)
+        rv = store_why_set(why, -errno, "rename %s: %s", fresh, strerror(errno));
+    return rv;
 }
 
 int data_dir_end(const char *dir, int lock_fd, const struct node_identity *id,
                  const struct node_vote *vote, int rv, struct store_why *why)
 {
-    char path[PATH_MAX];
     if (rv == 0)
         rv = env_sync_dir(dir, why);
     /* Last: a directory without its vote is one whose creation was interrupted. */
     if (rv == 0)
-        rv = vote_store_create(join(dir, "vote", path), id, vote, why);
+        rv = make_vote(dir, id, vote, why);
     if (rv == 0)
         rv = env_sync_dir(dir, why);
     if (rv)

@@ -8,12 +8,21 @@
  *   bytes 24..27  microseconds that every flush takes longer: fsync, fdatasync, msync with MS_SYNC,
  *                 and writes to files opened with O_DSYNC or O_SYNC (uint32); for measurements
  * Without the variable everything passes through.
+ *
+ * HOLDFAST_SHIM_DIE=disk:N ends the process by SIGKILL in its N-th call that changes a file or
+ * makes it durable (the ones above, and names: rename, unlink, rmdir, remove), =names:N in the N-th
+ * of those alone; N 0 counts them and says the number on stderr at the end.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -42,6 +51,42 @@ __attribute__((constructor)) static void map_control(void)
     (void)close(fd);
     if (p != MAP_FAILED)
         control = p;
+}
+
+/* ---- death at a chosen moment ---- */
+
+static bool names_only;
+static unsigned long die_at; /* 0: never */
+static atomic_ulong calls;
+static bool counting;
+
+__attribute__((constructor)) static void read_death(void)
+{
+    const char *text = getenv("HOLDFAST_SHIM_DIE");
+    if (!text || !strchr(text, ':'))
+        return;
+    counting = true;
+    names_only = strncmp(text, "names", 5) == 0;
+    die_at = strtoul(strchr(text, ':') + 1, NULL, 10);
+}
+
+__attribute__((destructor)) static void say_calls(void)
+{
+    if (counting)
+        (void)fprintf(stderr, "shim: %lu calls\n", atomic_load(&calls));
+}
+
+static void count(bool name)
+{
+    if (counting && (name || !names_only) && atomic_fetch_add(&calls, 1) + 1 == die_at)
+        (void)kill(getpid(), SIGKILL);
+}
+
+static void count_write(int fd)
+{
+    struct stat st;
+    if (counting && !names_only && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        count(false);
 }
 
 #define REAL(name)                                                                                 \
@@ -81,6 +126,7 @@ static void write_slowly(int fd)
 int fsync(int fd)
 {
     REAL(fsync);
+    count(false);
     flush_slowly();
     return fails(control->sync_errno) ? -1 : real(fd);
 }
@@ -88,6 +134,7 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     REAL(fdatasync);
+    count(false);
     flush_slowly();
     return fails(control->sync_errno) ? -1 : real(fd);
 }
@@ -95,6 +142,7 @@ int fdatasync(int fd)
 int msync(void *p, size_t n, int flags)
 {
     REAL(msync);
+    count(false);
     if (flags & MS_SYNC)
         flush_slowly();
     return fails(control->sync_errno) ? -1 : real(p, n, flags);
@@ -103,6 +151,7 @@ int msync(void *p, size_t n, int flags)
 ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 {
     REAL(pwrite);
+    count_write(fd);
     write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, p, n, at);
 }
@@ -110,6 +159,7 @@ ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
 ssize_t write(int fd, const void *p, size_t n)
 {
     REAL(write);
+    count_write(fd);
     write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, p, n);
 }
@@ -117,6 +167,7 @@ ssize_t write(int fd, const void *p, size_t n)
 ssize_t writev(int fd, const struct iovec *v, int n)
 {
     REAL(writev);
+    count_write(fd);
     write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, v, n);
 }
@@ -124,8 +175,37 @@ ssize_t writev(int fd, const struct iovec *v, int n)
 ssize_t pwritev(int fd, const struct iovec *v, int n, off_t at)
 {
     REAL(pwritev);
+    count_write(fd);
     write_slowly(fd);
     return write_fails(fd) ? -1 : real(fd, v, n, at);
+}
+
+int rename(const char *from, const char *to)
+{
+    REAL(rename);
+    count(true);
+    return real(from, to);
+}
+
+int unlink(const char *path)
+{
+    REAL(unlink);
+    count(true);
+    return real(path);
+}
+
+int rmdir(const char *path)
+{
+    REAL(rmdir);
+    count(true);
+    return real(path);
+}
+
+int remove(const char *path)
+{
+    REAL(remove);
+    count(true);
+    return real(path);
 }
 
 int statvfs(const char *restrict path, struct statvfs *restrict v)

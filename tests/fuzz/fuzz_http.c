@@ -51,7 +51,7 @@ static int dial(void)
     static uint32_t calls;
     const int on = 1;
     const struct sockaddr_in from = {.sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(0x7f010000U + ++calls % 60000)};
+                                     .sin_addr.s_addr = htonl(0x7f010000U + ++calls % 0x00fe0000U)};
     const struct sockaddr_in to = {.sin_family = AF_INET,
                                    .sin_port = htons(edge_http_server_port(server)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
