@@ -122,11 +122,13 @@ void exchange_estimate(struct edge_exchange *x)
     x->max_output = edge_call_max_output(&x->call, x->route, ctx->config,
                                          price != NULL ? price->max_output : 0);
     base_buf_clear(&x->forwarded);
-    if (!edge_call_edit(&x->call, x->api, x->route, x->max_output, &x->forwarded, &x->error) ||
+    if (!edge_call_reopen(&x->call, &x->error) ||
+        !edge_call_edit(&x->call, x->api, x->route, x->max_output, &x->forwarded, &x->error) ||
         !find_amount(x, price)) {
         exchange_refuse(x);
         return;
     }
+    edge_call_close(&x->call); /* many times the size of the body: that alone is kept */
     exchange_move(x, EX_RESERVE);
     reserve(x);
 }

@@ -62,7 +62,10 @@ extern const struct edge_api edge_api_embeddings;
  * api->read. The call is to be closed whatever the outcome. */
 bool edge_call_read(struct edge_call *call, const struct edge_api *api, const char *body, size_t n,
                     struct edge_error *error);
+/* Lets go of what was parsed, which is far larger than the body; what was read of it stays. */
 void edge_call_close(struct edge_call *call);
+/* Parses again what was closed, for edge_call_edit. False: error is set. */
+bool edge_call_reopen(struct edge_call *call, struct edge_error *error);
 /* The output bound that the forwarded request carries. model_max: the catalogue's, 0: unknown. */
 int64_t edge_call_max_output(const struct edge_call *call, const struct edge_route *route,
                              const struct edge_config *config, uint32_t model_max);

@@ -191,6 +191,18 @@ bool edge_call_read(struct edge_call *call, const struct edge_api *api, const ch
            api->read(call, error);
 }
 
+bool edge_call_reopen(struct edge_call *call, struct edge_error *error)
+{
+    const char *why;
+    size_t at;
+    if (call->doc == NULL)
+        call->doc = edge_json_read(call->body, call->body_len, &why, &at);
+    call->root = yyjson_doc_get_root(call->doc);
+    if (call->root == NULL) /* it was parsed before */
+        edge_error_set(error, 503, "server_error", "overloaded", "Out of memory.");
+    return call->root != NULL;
+}
+
 void edge_call_close(struct edge_call *call)
 {
     yyjson_doc_free(call->doc);

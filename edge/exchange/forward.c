@@ -96,7 +96,5 @@ void exchange_forward(struct edge_exchange *x)
     if (upstream_start(x->ctx->upstream, &r, on_progress, x, &x->up) < 0) {
         edge_error_set(&x->error, 503, "server_error", "overloaded", "Out of memory.");
         exchange_release(x, FINISH_ERROR);
-        return;
     }
-    edge_call_close(&x->call); /* what is needed from here on was copied out of it */
 }
