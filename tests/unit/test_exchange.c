@@ -298,6 +298,11 @@ static void F30_new_prices_are_fetched_when_refused(void **state)
     assert_int_equal(r.status, 200);
     assert_string_equal(reply_field(&r, "x-holdfast-request-cost"), "0.000044");
     reply_free(&r);
+    test_ledger_prices(dearer, 1);
+    test_ledger_prices(dearer, 1);
+    r = rig_chat(&rig, "{\"model\":\"renamed\"," HELLO "}"); /* whose body is edited anew */
+    assert_int_equal(r.status, 200);
+    reply_free(&r);
 }
 
 static void F54_unpriced_and_unbounded_need_the_orgs_leave(void **state)
