@@ -171,7 +171,7 @@ static const struct ctl_action actions[] = {
     {"list", "Lists the keys of an organisation by their public parts.", NULL, list_options, "keys",
      columns, key_list, NULL},
     {"revoke", "Ends a key at once.", NULL, revoke_options, NULL, NULL, key_revoke, NULL},
-    {"rotate", "Gives a key a new secret; the old one ends at once.", NULL, rotate_options, NULL,
+    {"rotate", "Gives a key a new text; the old one ends at once.", NULL, rotate_options, NULL,
      NULL, key_rotate, NULL},
     {0}};
 const struct ctl_noun ctl_noun_key = {"key", "virtual keys: create, list, revoke, rotate", actions};

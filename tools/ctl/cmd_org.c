@@ -181,7 +181,7 @@ static const struct ctl_option create_options[] = {
 static const struct ctl_option set_options[] = {
     {"org", "NAME|UUID", false, "the organisation (default: $HOLDFAST_ORG)"},
     {"name", "NAME", false, "its new name"},
-    {"billing-day", "1..28", false, "day on which monthly windows begin"},
+    {"billing-day", "1..28", false, "day on which monthly windows begin; new ones, at zero"},
     {"fee-ppm", "N", false, "platform fee in millionths of the cost"},
     {"allow-unpriced", "yes|no", false, "let models without a price through"},
     {"allow-unbounded", "yes|no", false, "let calls without an upper bound through"},
