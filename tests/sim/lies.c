@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+enum { STOPPED_MS = NODE_STOP_MS + 2000 /* clocks run too slow, processes pause */ };
+
 /* ---- a record changes ---- */
 
 /* And nodes that have nothing: together a minority. */
@@ -150,6 +152,7 @@ void lies_judged(struct sim_node *n, const char *text)
     if (!n->lies)
         sim_fail(w, "DIVERGED: n%d, whose state is right, says: %s", n->id, text);
     n->judged = n->life;
+    n->judged_ms = w->now_ms;
     n->marked = sim_mutation != SIM_mark_lost;
     w->counters.nodes_diverged++;
     sim_say(w, "n%d serves no longer: %.60s", n->id, text);
@@ -196,6 +199,9 @@ void lies_end(struct sim_world *w)
         if (n->lies && n->parted > 0 && n->judged == 0)
             sim_fail(w, "UNNOTICED: n%d has another chain from entry %" PRIu64 " on and serves",
                      n->id, n->parted);
+        if (n->judged == n->life && !n->node->quarantined && w->now_ms > n->judged_ms + STOPPED_MS)
+            sim_fail(w, "GOES ON: n%d takes part, %" PRIu64 " ms after it has diverged", n->id,
+                     w->now_ms - n->judged_ms);
         if (!n->lies && n->node->accord.verdict != ACCORD_SOUND)
             sim_fail(w, "LIVENESS: n%d is right and still in doubt", n->id);
     }

@@ -25,7 +25,7 @@ static const struct campaign_mutant mutants[] = {
      "pump guard off, 7b: a success from before the trail moves the leader back", 500},
     {"guard_install", "pump guard off, 7c: who needs a copy hears no heartbeat", 50},
     {"guard_old_rejection",
-     "pump guard off, 7d: a rejection of what was acknowledged moves the leader back", 1000},
+     "pump guard off, 7d: a rejection of what was acknowledged moves the leader back", 2000},
     {"guard_begin", "pump guard off, 8: entries from before the trail are appended again", 1500},
     {"guard_joining", "pump guard off, 9: who is being promoted grants no vote", 1000},
 };

@@ -84,8 +84,8 @@ enum sim_mutation {
     X(right_one_stops, 500, "a node stops for good at the first word against it")                  \
     X(level_unasked, 500, "a level is raised without asking who knows it")                         \
     X(level_unchecked, 300, "a leader proposes commands of a level that is not in force")          \
-    X(seed_any_end, 500, "a seeding ends before the end of the leader's log")                      \
-    X(seed_unverified, 3000, "a seeding does not compare records with a witness")
+    X(seed_any_end, 3000, "a seeding ends before the end of the leader's log")                     \
+    X(seed_unverified, 6000, "a seeding does not compare records with a witness")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
@@ -165,11 +165,12 @@ struct sim_node {
     uint64_t timer_ms;
     uint64_t paused_until_ms;
     /* a state that lies */
-    bool lies;        /* a record was changed behind its back */
-    bool marked;      /* its directory is not to be served */
-    uint64_t judged;  /* the life in which it said so; 0: it has not */
-    uint64_t parted;  /* in this life: its chain is another one from here on; 0: not yet */
-    bool hears, told; /* a message shows it, in this event; before */
+    bool lies;          /* a record was changed behind its back */
+    bool marked;        /* its directory is not to be served */
+    uint64_t judged_ms; /* when it said so */
+    uint64_t judged;    /* the life in which it said so; 0: it has not */
+    uint64_t parted;    /* in this life: its chain is another one from here on; 0: not yet */
+    bool hears, told;   /* a message shows it, in this event; before */
     /* clocks */
     uint64_t mono_ms;  /* at now 0 */
     int64_t offset_us; /* of the wall clock */
