@@ -329,7 +329,7 @@ static void end_hold(struct sim_world *w, struct sim_caller *k)
 
 static void act_idle(struct sim_world *w, struct sim_caller *k)
 {
-    if (w->committed > SIM_LOG - 500) {
+    if (w->consensus.committed > SIM_LOG - 500) {
         idle(w, k, 1000);
         return;
     }

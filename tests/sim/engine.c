@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 2, 3))) static bool broken(struct engine_view *v, const char *format,
-                                                         ...)
+bool engine_broken(struct engine_view *v, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -26,10 +25,11 @@ static bool holds_vote(struct engine_view *v, unsigned id)
     const struct raft *r = &n->pump->raft;
     if (r->current_term == n->disk_term && r->voted_for == n->disk_vote)
         return true;
-    return broken(v,
-                  "VOTE NOT DURABLE: n%u is in term %llu and voted for %llu, its disk says %" PRIu64
-                  " and %" PRIu64,
-                  id, r->current_term, r->voted_for, n->disk_term, n->disk_vote);
+    return engine_broken(
+        v,
+        "VOTE NOT DURABLE: n%u is in term %llu and voted for %llu, its disk says %" PRIu64
+        " and %" PRIu64,
+        id, r->current_term, r->voted_for, n->disk_term, n->disk_vote);
 }
 
 static bool holds_order(struct engine_view *v, unsigned id)
@@ -38,22 +38,22 @@ static bool holds_order(struct engine_view *v, unsigned id)
     const struct pump *p = n->pump;
     uint64_t stored = p->raft.last_stored;
     if (stored > n->safe || stored > p->runs.last)
-        return broken(v,
-                      "STORED: n%u believes entries to %" PRIu64 " stored; %" PRIu64
-                      " survive a power loss, its log ends at %" PRIu64,
-                      id, stored, n->safe, p->runs.last);
+        return engine_broken(v,
+                             "STORED: n%u believes entries to %" PRIu64 " stored; %" PRIu64
+                             " survive a power loss, its log ends at %" PRIu64,
+                             id, stored, n->safe, p->runs.last);
     if (stored >= p->first && stored > 0 && p->runs.n > 0 &&
         n->term_at(n->log, stored) != pump_term_of(p, stored))
-        return broken(v, "STORED: n%u believes entry %" PRIu64 " of another term stored", id,
-                      stored);
+        return engine_broken(v, "STORED: n%u believes entry %" PRIu64 " of another term stored", id,
+                             stored);
     if (n->idle && n->last != p->runs.last)
-        return broken(v, "LOG: n%u holds entries to %" PRIu64 ", its engine knows %" PRIu64, id,
-                      n->last, p->runs.last);
+        return engine_broken(v, "LOG: n%u holds entries to %" PRIu64 ", its engine knows %" PRIu64,
+                             id, n->last, p->runs.last);
     if (p->applied > stored || p->applied > p->commit || p->commit > p->runs.last)
-        return broken(v,
-                      "ORDER: n%u applied %" PRIu64 ", committed %" PRIu64 ", stored %" PRIu64
-                      ", last %" PRIu64,
-                      id, p->applied, p->commit, stored, p->runs.last);
+        return engine_broken(v,
+                             "ORDER: n%u applied %" PRIu64 ", committed %" PRIu64
+                             ", stored %" PRIu64 ", last %" PRIu64,
+                             id, p->applied, p->commit, stored, p->runs.last);
     return true;
 }
 
@@ -65,10 +65,10 @@ static bool holds_configuration(struct engine_view *v, unsigned id)
                                                         : r->configuration_committed_index;
     if (n->change == 0 || filed == n->change)
         return true;
-    return broken(v,
-                  "CONFIGURATION: n%u takes entry %" PRIu64
-                  " for its newest configuration, the log's is %" PRIu64,
-                  id, filed, n->change);
+    return engine_broken(v,
+                         "CONFIGURATION: n%u takes entry %" PRIu64
+                         " for its newest configuration, the log's is %" PRIu64,
+                         id, filed, n->change);
 }
 
 static bool holds_matches(struct engine_view *v, unsigned id)
@@ -81,20 +81,21 @@ static bool holds_matches(struct engine_view *v, unsigned id)
             f->disk_term > p->raft.current_term)
             continue;
         if (match > f->safe)
-            return broken(v,
-                          "MATCH: n%u, leader of term %llu, counts entries to %llu on n%u, where "
-                          "%" PRIu64 " survive",
-                          id, p->raft.current_term, match, i, f->safe);
+            return engine_broken(
+                v,
+                "MATCH: n%u, leader of term %llu, counts entries to %llu on n%u, where "
+                "%" PRIu64 " survive",
+                id, p->raft.current_term, match, i, f->safe);
         if (match >= p->first && p->runs.n > 0 &&
             f->term_at(f->log, match) != pump_term_of(p, match))
-            return broken(v, "MATCH: n%u counts another entry %llu on n%u than it holds", id, match,
-                          i);
+            return engine_broken(v, "MATCH: n%u counts another entry %llu on n%u than it holds", id,
+                                 match, i);
     }
     for (unsigned i = 1; i <= v->n; i++)
         if (i != id && v->node[i].pump && v->node[i].pump->raft.state == RAFT_LEADER &&
             v->node[i].pump->raft.current_term == p->raft.current_term)
-            return broken(v, "ELECTION SAFETY: n%u and n%u lead term %llu", id, i,
-                          p->raft.current_term);
+            return engine_broken(v, "ELECTION SAFETY: n%u and n%u lead term %llu", id, i,
+                                 p->raft.current_term);
     return true;
 }
 
@@ -152,10 +153,10 @@ static bool may_vote(struct engine_view *v, unsigned from, uint64_t term, uint64
 {
     const struct engine_node *n = &v->node[from];
     return (n->disk_term == term && n->disk_vote == candidate) ||
-           broken(v,
-                  "VOTE NOT DURABLE: n%u says that it votes for %" PRIu64 " in term %" PRIu64
-                  ", its disk says %" PRIu64 " in %" PRIu64,
-                  from, candidate, term, n->disk_vote, n->disk_term);
+           engine_broken(v,
+                         "VOTE NOT DURABLE: n%u says that it votes for %" PRIu64 " in term %" PRIu64
+                         ", its disk says %" PRIu64 " in %" PRIu64,
+                         from, candidate, term, n->disk_vote, n->disk_term);
 }
 
 bool engine_may_send(struct engine_view *v, unsigned from, const void *head, size_t head_len,
@@ -163,10 +164,11 @@ bool engine_may_send(struct engine_view *v, unsigned from, const void *head, siz
 {
     struct message m;
     if (!decode(head, head_len, body, body_len, &m))
-        return broken(v, "n%u sends a message that cannot be decoded", from);
+        return engine_broken(v, "n%u sends a message that cannot be decoded", from);
     unsigned kind = m.raft.type;
     if (kind == RAFT_INSTALL_SNAPSHOT)
-        return broken(v, "SNAPSHOT: n%u sends one, which nobody transfers or acknowledges", from);
+        return engine_broken(v, "SNAPSHOT: n%u sends one, which nobody transfers or acknowledges",
+                             from);
     if (kind == RAFT_REQUEST_VOTE && !m.raft.request_vote.pre_vote)
         return may_vote(v, from, m.raft.request_vote.term, from);
     if (kind == RAFT_REQUEST_VOTE_RESULT && m.raft.request_vote_result.vote_granted &&
@@ -174,11 +176,11 @@ bool engine_may_send(struct engine_view *v, unsigned from, const void *head, siz
         return may_vote(v, from, m.raft.request_vote_result.term, m.head.to);
     if (kind == RAFT_APPEND_ENTRIES_RESULT && m.raft.append_entries_result.rejected == 0 &&
         m.raft.append_entries_result.last_log_index > v->node[from].safe)
-        return broken(v,
-                      "ACKNOWLEDGED: n%u tells n%" PRIu64
-                      " that it has stored entries to %llu; %" PRIu64 " survive a power loss",
-                      from, m.head.to, m.raft.append_entries_result.last_log_index,
-                      v->node[from].safe);
+        return engine_broken(
+            v,
+            "ACKNOWLEDGED: n%u tells n%" PRIu64 " that it has stored entries to %llu; %" PRIu64
+            " survive a power loss",
+            from, m.head.to, m.raft.append_entries_result.last_log_index, v->node[from].safe);
     return true;
 }
 

@@ -15,6 +15,7 @@ struct engine_node {
     uint64_t disk_term, disk_vote;
     uint64_t safe;   /* entries 1 .. safe are on disk and survive a power loss at any moment */
     uint64_t last;   /* entries on disk */
+    uint64_t held;   /* the same; or before it was lost, as it gets them again */
     bool idle;       /* no write is under way */
     uint64_t change; /* newest configuration in the log, as handed to the disk; 0: not known */
     const void *log;
@@ -27,6 +28,9 @@ struct engine_view {
     char why[300];
 };
 
+/* Notes it; false, for callers' use. */
+__attribute__((format(printf, 2, 3))) bool engine_broken(struct engine_view *v, const char *format,
+                                                         ...);
 /* Whether all holds; else what does not is in why.
  * - term and vote in memory are the durable ones
  * - where no write is under way, the log on disk ends where the engine's does

@@ -33,16 +33,18 @@ static struct engine_view *view(const struct sim_world *w)
     for (int i = 1; i <= w->n; i++) {
         const struct sim_node *n = &w->node[i];
         bool lives = n->up && !n->dying && !n->node->failed && !n->node->quarantined;
-        v.node[i] = (struct engine_node){.pump = lives ? n->node->pump : NULL,
-                                         .disk_term =
-                                             n->lost ? UINT64_MAX : n->term, /* it answers nobody */
-                                         .disk_vote = n->vote,
-                                         .safe = safe(n),
-                                         .last = n->last,
-                                         .idle = !n->first_write,
-                                         .change = n->change,
-                                         .log = n->log,
-                                         .term_at = term_at};
+        v.node[i] = (struct engine_node){
+            .pump = lives ? n->node->pump : NULL,
+            .disk_term = n->lost ? UINT64_MAX : n->term, /* it answers nobody */
+            .disk_vote = n->vote,
+            .safe = safe(n),
+            .last = n->last,
+            /* What a lost disk held it gets again, before anybody hears of it. */
+            .held = n->lost ? n->lost_last : n->last,
+            .idle = !n->first_write,
+            .change = n->change,
+            .log = n->log,
+            .term_at = term_at};
     }
     return &v;
 }
@@ -58,86 +60,28 @@ void promises_send(struct sim_node *n, const void *head, size_t head_len, const 
         sim_fail(n->w, "%s", v->why);
 }
 
-static void check_engines(struct sim_world *w)
-{
-    struct engine_view *v = view(w);
-    if (!w->failed && !engine_holds(v))
-        sim_fail(w, "%s", v->why);
-}
-
 /* ---- outside ---- */
 
-static void check_leader(struct sim_node *n)
+static void check_leader(struct sim_node *n, struct engine_view *v)
 {
     struct sim_world *w = n->w;
-    uint64_t term = n->node->term;
+    uint64_t leaders = w->consensus.leaders;
     if (n->node->role != PUMP_LEADER)
         return;
-    if (term >= SIM_TERMS) {
-        sim_fail(w, "terms exploded");
-        return;
-    }
-    if (w->leader_of[term] == n->id)
-        return;
-    if (w->leader_of[term]) {
-        sim_fail(w, "ELECTION SAFETY: two leaders of term %" PRIu64 ": n%d and n%d", term,
-                 w->leader_of[term], n->id);
-        return;
-    }
-    w->leader_of[term] = n->id;
-    w->counters.leaders++;
-    sim_say(w, "n%d leads term %" PRIu64, n->id, term);
-    for (uint64_t i = n->applied + 1; i <= w->committed; i++)
-        if (w->committed_in[i] < term && pump_term_of(n->node->pump, i) != w->commit_term[i]) {
-            sim_fail(w,
-                     "LEADER COMPLETENESS: n%d, leader of term %" PRIu64 ", lacks entry %" PRIu64
-                     ", committed in term %" PRIu64,
-                     n->id, term, i, w->committed_in[i]);
-            return;
-        }
+    if (!consensus_leads(&w->consensus, v, n->id, n->node->pump, n->node->term, n->applied))
+        sim_fail(w, "%s", v->why);
+    if (w->consensus.leaders > leaders)
+        sim_say(w, "n%d leads term %" PRIu64, n->id, n->node->term);
+    w->counters.leaders += w->consensus.leaders - leaders;
 }
 
-static unsigned durable_copies(const struct sim_world *w, uint64_t index, uint64_t term)
-{
-    unsigned copies = 0;
-    for (int i = 1; i <= w->n; i++) {
-        const struct sim_node *n = &w->node[i];
-        /* What a lost disk held it gets again, before anybody hears of it. */
-        copies += (n->lost ? n->lost_last : n->last) >= index && n->log[index].term == term;
-    }
-    return copies;
-}
-
-/* What a node calls committed is on a majority's disks, and is the same everywhere. */
-static void check_commit(struct sim_node *n)
+static void check_commit(struct sim_node *n, struct engine_view *v)
 {
     struct sim_world *w = n->w;
-    uint64_t commit = pump_commit_index(n->node->pump);
-    if (commit < n->committed)
-        sim_fail(w, "COMMIT WENT BACK: n%d from %" PRIu64 " to %" PRIu64, n->id, n->committed,
-                 commit);
-    for (; n->committed < commit && !w->failed; n->committed++) {
-        uint64_t i = n->committed + 1, term = pump_term_of(n->node->pump, i);
-        if (i > SIM_LOG || term == 0) {
-            sim_fail(w, "n%d commits entry %" PRIu64 " that it does not hold", n->id, i);
-        } else if (i <= w->committed) {
-            if (w->commit_term[i] != term)
-                sim_fail(w,
-                         "STATE MACHINE SAFETY: n%d commits entry %" PRIu64 " of term %" PRIu64
-                         ", it was of term %" PRIu64,
-                         n->id, i, term, w->commit_term[i]);
-        } else {
-            unsigned copies = durable_copies(w, i, term);
-            if (copies <= (unsigned)w->n / 2)
-                sim_fail(w,
-                         "DURABILITY: n%d commits entry %" PRIu64 " with %u durable copies of %d",
-                         n->id, i, copies, w->n);
-            w->committed = i;
-            w->commit_term[i] = term;
-            w->committed_in[i] = n->node->term;
-            w->counters.entries++;
-        }
-    }
+    uint64_t committed = w->consensus.committed;
+    if (!consensus_commits(&w->consensus, v, n->id, n->node->pump, &n->committed))
+        sim_fail(w, "%s", v->why);
+    w->counters.entries += w->consensus.committed - committed;
 }
 
 static void check_applied(struct sim_node *n)
@@ -178,11 +122,13 @@ void promises_check(struct sim_node *n)
 {
     if (n->w->failed || n->node->failed || !n->node->pump || !n->node->machine)
         return;
-    check_leader(n);
-    check_commit(n);
+    struct engine_view *v = view(n->w);
+    check_leader(n, v);
+    check_commit(n, v);
     check_applied(n);
     check_stamp(n);
-    check_engines(n->w);
+    if (!n->w->failed && !engine_holds(v))
+        sim_fail(n->w, "%s", v->why);
 }
 
 void promises_logs(struct sim_world *w)
@@ -212,7 +158,7 @@ void promises_liveness(struct sim_world *w)
         sim_fail(w, "LIVENESS: no leader %" PRIu64 " ms after the heal", w->now_ms - w->heal_ms);
         return;
     }
-    if (w->counters.answers < w->answers_at_heal + 4 && w->committed < SIM_LOG - 600)
+    if (w->counters.answers < w->answers_at_heal + 4 && w->consensus.committed < SIM_LOG - 600)
         sim_fail(w, "LIVENESS: %" PRIu64 " answers in %" PRIu64 " ms after the heal",
                  w->counters.answers - w->answers_at_heal, w->now_ms - w->heal_ms);
     for (int i = 1; i <= w->n; i++)

@@ -37,6 +37,7 @@ static struct engine_view *view(const struct world *w)
                                          .disk_vote = n->vote,
                                          .safe = safe(n),
                                          .last = n->last,
+                                         .held = n->last,
                                          .idle = !n->first_write,
                                          .change = n->change,
                                          .log = n->log,
@@ -105,70 +106,24 @@ void check_seed_needed(struct node *n, const struct node *behind)
 
 /* ---- outside ---- */
 
-/* Election safety and leader completeness. */
 void check_leader(struct node *n, uint64_t term)
 {
     struct world *w = n->w;
-    if (term >= TERMS_MAX)
-        world_fail(w, "terms exploded");
-    if (w->leader_of[term] && w->leader_of[term] != n->id)
-        world_fail(w, "TWO LEADERS of term %" PRIu64 ": n%d and n%d", term, w->leader_of[term],
-                   n->id);
-    w->leader_of[term] = n->id;
+    struct engine_view *v = view(w);
+    if (!consensus_leads(&w->consensus, v, n->id, n->pump, term, n->applied))
+        world_fail(w, "%s", v->why);
     w->counters.elections++;
     world_say(w, "n%d leads term %" PRIu64, n->id, term);
-    for (uint64_t i = n->applied + 1; i <= w->committed; i++)
-        if (w->committed_in[i] < term && pump_term_of(n->pump, i) != w->commit_term[i])
-            world_fail(w,
-                       "LEADER COMPLETENESS: n%d, leader of term %" PRIu64 ", lacks entry %" PRIu64
-                       ", committed in term %" PRIu64,
-                       n->id, term, i, w->committed_in[i]);
 }
 
-/* Among those that vote by the configuration in force on n. */
-static unsigned durable_copies(const struct node *n, uint64_t index, uint64_t term,
-                               unsigned *voters)
-{
-    struct pump_member m[PUMP_SERVERS_MAX];
-    unsigned copies = 0, k = pump_members(n->pump, m);
-    *voters = 0;
-    for (unsigned i = 0; i < k; i++) {
-        const struct node *o = &n->w->node[m[i].id];
-        *voters += !m[i].joining;
-        copies += !m[i].joining && o->last >= index && o->log[index].term == term;
-    }
-    return copies;
-}
-
-/* What a node calls committed is on a majority's disks, and is the same everywhere. */
 void check_commit(struct node *n)
 {
     struct world *w = n->w;
-    uint64_t commit = pump_commit_index(n->pump);
-    if (commit < n->checked)
-        world_fail(w, "COMMIT WENT BACK: n%d from %" PRIu64 " to %" PRIu64, n->id, n->checked,
-                   commit);
-    for (; n->checked < commit; n->checked++) {
-        uint64_t i = n->checked + 1, term = pump_term_of(n->pump, i);
-        if (term == 0)
-            world_fail(w, "n%d commits entry %" PRIu64 " that it does not hold", n->id, i);
-        if (i <= w->committed) {
-            if (w->commit_term[i] != term)
-                world_fail(w,
-                           "STATE MACHINE SAFETY: n%d commits %" PRIu64 " of term %" PRIu64
-                           ", but it was of term %" PRIu64,
-                           n->id, i, term, w->commit_term[i]);
-            continue;
-        }
-        unsigned voters, copies = durable_copies(n, i, term, &voters);
-        if (i > 1 && copies <= voters / 2)
-            world_fail(w, "DURABILITY: n%d commits %" PRIu64 " with %u durable copies of %u", n->id,
-                       i, copies, voters);
-        w->committed = i;
-        w->commit_term[i] = term;
-        w->committed_in[i] = pump_term(n->pump);
-        w->counters.commits++;
-    }
+    struct engine_view *v = view(w);
+    uint64_t committed = w->consensus.committed;
+    if (!consensus_commits(&w->consensus, v, n->id, n->pump, &n->checked))
+        world_fail(w, "%s", v->why);
+    w->counters.commits += w->consensus.committed - committed;
 }
 
 static uint64_t mix(uint64_t hash, const struct record *r)
@@ -178,10 +133,10 @@ static uint64_t mix(uint64_t hash, const struct record *r)
 
 void check_boot(struct world *w, uint64_t index, const struct record *r)
 {
-    w->applied = w->committed = index;
+    w->applied = index;
+    consensus_begin(&w->consensus, index, r->term);
     w->truth[index] = *r;
     w->truth_hash[index] = mix(w->truth_hash[index - 1], r);
-    w->commit_term[index] = w->committed_in[index] = r->term;
 }
 
 /* Every node applies the same entries, in order, once per life after its checkpoint. */
@@ -235,9 +190,9 @@ void check_liveness(struct world *w, uint64_t committed_before)
             leader = &w->node[i];
     if (!leader)
         world_fail(w, "LIVENESS: no leader long after the heal");
-    if (w->committed < committed_before + 20 && w->committed < LOG_MAX - 400)
+    if (w->consensus.committed < committed_before + 20 && w->consensus.committed < LOG_MAX - 400)
         world_fail(w, "LIVENESS: %" PRIu64 " committed at the heal, %" PRIu64 " at the end",
-                   committed_before, w->committed);
+                   committed_before, w->consensus.committed);
     bool member[NODES_MAX + 1] = {false};
     struct pump_member m[PUMP_SERVERS_MAX];
     for (unsigned i = 0, k = pump_members(leader->pump, m); i < k; i++)

@@ -130,7 +130,8 @@ static bool falls_silent(struct node *n)
     struct world *w = n->w;
     uint64_t term = pump_term(n->pump);
     if (!w->old_leader || w->victim || n->id == w->old_leader ||
-        pump_role(n->pump) != PUMP_LEADER || term >= TERMS_MAX || w->leader_of[term])
+        pump_role(n->pump) != PUMP_LEADER || term >= CONSENSUS_TERMS ||
+        w->consensus.leader_of[term])
         return false;
     if (++w->silent == 2) /* the terms are two apart now */
         w->victim = n->id;

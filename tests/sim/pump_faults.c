@@ -278,6 +278,6 @@ void faults_before_heal(struct world *w)
     bool all_needed = w->trail || w->profile == PROFILE_MEMBERS;
     if (!w->victim && !all_needed && sim_permille(&w->random, 300) && w->node[w->n].last > 0)
         w->victim = any(w)->id;
-    world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down", w->committed,
-              w->victim);
+    world_say(w, "---- heal: entry %" PRIu64 " is committed, n%d stays down",
+              w->consensus.committed, w->victim);
 }

@@ -177,7 +177,7 @@ void world_run(struct world *w, uint64_t seed)
             break;
         w->now_ms = e.at_ms;
         if (w->faults && w->now_ms >= w->heal_ms) {
-            committed = w->committed;
+            committed = w->consensus.committed;
             heal(w);
         }
         dispatch(w, &e);

@@ -11,15 +11,15 @@
 #define HOLDFAST_TESTS_SIM_PUMP_WORLD_H
 
 #include "ledger/raft/pump.h"
+#include "tests/sim/consensus.h"
 #include "tests/sim/events.h"
 
 #include <setjmp.h>
 
 enum {
     NODES_MAX = 5,
-    LOG_MAX = 6000,
+    LOG_MAX = CONSENSUS_LOG,
     ECHOES = 64, /* messages of a link that are remembered */
-    TERMS_MAX = 4000,
 };
 
 enum {
@@ -140,9 +140,7 @@ struct world {
     bool verbose;
     uint64_t next_id;
     /* what must hold */
-    int leader_of[TERMS_MAX];
-    uint64_t committed; /* 1 .. committed are known to be */
-    uint64_t commit_term[LOG_MAX + 1], committed_in[LOG_MAX + 1];
+    struct consensus consensus;
     uint64_t applied; /* 1 .. applied were applied somewhere */
     struct record truth[LOG_MAX + 1];
     uint64_t truth_hash[LOG_MAX + 1];

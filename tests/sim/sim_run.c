@@ -283,7 +283,7 @@ static void fault_room(struct sim_world *w)
 /* Retention wants nothing before some entry any more. */
 static void fault_trim(struct sim_world *w, struct sim_node *n)
 {
-    replica_trim(n, 1 + sim_below(&w->random, (unsigned)w->committed + 1));
+    replica_trim(n, 1 + sim_below(&w->random, (unsigned)w->consensus.committed + 1));
 }
 
 static void fault_wipe(struct sim_world *w, struct sim_node *n)
@@ -340,7 +340,8 @@ static void heal(struct sim_world *w)
     int down = sim_permille(&w->random, 250) && !w->lied && !w->moved && w->rate.trim == 0
                    ? any(w)->id
                    : 0;
-    sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->committed, down);
+    sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->consensus.committed,
+            down);
     for (int i = 1; i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
         n->full_until_ms = n->short_until_ms = 0;

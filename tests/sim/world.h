@@ -12,13 +12,13 @@
 #define HOLDFAST_TESTS_SIM_WORLD_H
 
 #include "ledger/node_state.h"
+#include "tests/sim/consensus.h"
 #include "tests/sim/events.h"
 #include "tests/sim/shadow.h"
 
 enum {
     SIM_NODES = 5,
-    SIM_LOG = 6000, /* entries of a run; callers stop before */
-    SIM_TERMS = 4000,
+    SIM_LOG = CONSENSUS_LOG, /* entries of a run; callers stop before */
     SIM_COMMANDS = 20000,
     SIM_CALLERS = 6,
     SIM_RPC_COMMANDS = 4,
@@ -304,10 +304,7 @@ struct sim_world {
     struct sim_command *command; /* by number, from 1 */
     uint32_t commands;
     unsigned org_count;
-    /* consensus */
-    int leader_of[SIM_TERMS];
-    uint64_t committed;
-    uint64_t commit_term[SIM_LOG + 1], committed_in[SIM_LOG + 1];
+    struct consensus consensus;
     /* truth.c */
     struct core_machine *oracle;
     uint64_t applied; /* 1 .. applied were applied somewhere */
