@@ -139,7 +139,7 @@ static bool falls_silent(struct node *n)
     return true;
 }
 
-static void remember(struct world *w, int to, struct message_in_flight *m)
+static void remember(struct world *w, int to, struct link_message *m)
 {
     if (w->faults && w->profile == PROFILE_ECHO)
         w->echo[m->from][to][w->echoes[m->from][to]++ % ECHOES] = m;
@@ -156,7 +156,7 @@ void echo(struct node *n)
             continue;
         unsigned at = sim_below(&w->random, ECHOES);
         for (unsigned i = 0; i < ECHOES; i++) {
-            struct message_in_flight *m = w->echo[from][n->id][(at + i) % ECHOES];
+            struct link_message *m = w->echo[from][n->id][(at + i) % ECHOES];
             if (m && m->term < pump_term(l->pump)) {
                 sim_put(&w->events, w->now_ms + 1, EVENT_MESSAGE, n->id, 0, m);
                 break;
@@ -178,35 +178,25 @@ static void on_send(void *ctx, uint64_t peer, const void *head, size_t head_len,
     if (w->faults && (sim_below(&w->random, 4000) == 0 || falls_silent(n)))
         n->dying = true; /* after what is durable, before (the rest of) the messages */
     CHECK(peer >= 1 && peer <= (uint64_t)w->n && head_len + body_len <= PUMP_MESSAGE_TAKE_MAX);
-    if (n->dying || w->cut[n->id][peer] ||
+    if (n->dying || w->links.cut[n->id][peer] ||
         (w->faults && sim_permille(&w->random, w->drop_permille)))
         return;
     /* A node that has nothing yet is kept so for a while: the rarest replies come from there. */
     if (w->faults && w->profile == PROFILE_MIXED && w->node[peer].last == 0 &&
         sim_permille(&w->random, 800))
         return;
-    struct message_in_flight *m = world_alloc(w, sizeof *m + head_len + body_len);
+    struct link_message *m = world_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
-    m->order = ++w->sent_order;
     m->term = pump_term(n->pump);
-    m->len = head_len + body_len;
-    memcpy(m->bytes, head, head_len);
-    memcpy(m->bytes + head_len, body, body_len);
+    links_fill(&w->links, m, head, head_len, body, body_len);
     remember(w, (int)peer, m);
-    uint64_t delay = 1 + sim_below(&w->random, w->faults ? 30 : 3);
-    if (w->faults && sim_permille(&w->random, w->late_permille))
-        delay += sim_below(&w->random, 1500);
-    if (w->lag_ms[n->id][peer] > 0) { /* in order, but late */
-        uint64_t *at = &w->link_at[n->id][peer], due = w->now_ms + delay + w->lag_ms[n->id][peer];
-        *at = due > *at ? due : *at;
-        delay = *at - w->now_ms;
-    }
-    sim_put(&w->events, w->now_ms + delay, EVENT_MESSAGE, (int)peer, 0, m);
-    if (w->faults && sim_permille(&w->random, w->repeat_permille))
-        sim_put(&w->events,
-                w->now_ms + delay +
-                    sim_below(&w->random, sim_permille(&w->random, 200) ? 3000 : 50),
-                EVENT_MESSAGE, (int)peer, 0, m);
+    const struct links_weather weather = {.net_ms = w->faults ? 30 : 3,
+                                          .late_permille = w->late_permille,
+                                          .late_ms = 1500,
+                                          .repeat_permille = w->repeat_permille,
+                                          .faulty = w->faults};
+    links_carry(&w->links, &w->random, &w->events, w->now_ms, &weather, EVENT_MESSAGE, (int)peer,
+                m);
 }
 
 /* ---- the rest of pump_io ---- */

@@ -79,22 +79,21 @@ static void crash_for_a_while(struct world *w, struct node *n, unsigned ms)
 
 static void cut_off(struct world *w, int a)
 {
-    memset(w->cut, 0, sizeof w->cut);
-    for (int b = 1; b <= w->n; b++)
-        w->cut[a][b] = w->cut[b][a] = b != a;
+    links_mend(&w->links);
+    links_alone(&w->links, a, w->n);
     world_say(w, "n%d is alone", a);
 }
 
 static void cut_one_way(struct world *w)
 {
     int a = any(w)->id, b = any(w)->id;
-    w->cut[a][b] = a != b;
+    w->links.cut[a][b] = a != b;
     world_say(w, "n%d -> n%d cut", a, b);
 }
 
 static void mend(struct world *w)
 {
-    memset(w->cut, 0, sizeof w->cut);
+    links_mend(&w->links);
     world_say(w, "network whole");
 }
 
@@ -120,7 +119,7 @@ static void strike_mixed(struct world *w)
 static void strike_joiner(struct world *w)
 {
     for (int i = 1; i < w->n; i++)
-        w->lag_ms[i][w->n] = sim_permille(&w->random, 300) ? 0 : sim_below(&w->random, 2500);
+        w->links.lag_ms[i][w->n] = sim_permille(&w->random, 300) ? 0 : sim_below(&w->random, 2500);
     unsigned what = sim_below(&w->random, 100);
     if (what < 35)
         node_transfer(leader_or_any(w));
@@ -171,11 +170,11 @@ static void strike_terms(struct world *w)
  * what was sent before is still on its way. */
 static void strike_trail(struct world *w)
 {
-    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     int slow = w->now_ms < w->heal_ms / 2 ? w->n : any(w)->id; /* first the one with nothing */
     uint64_t lag_ms = sim_below(&w->random, 1500);
     for (int i = 1; i <= w->n; i++)
-        w->lag_ms[i][slow] = lag_ms;
+        w->links.lag_ms[i][slow] = lag_ms;
     unsigned what = sim_below(&w->random, 100);
     if (what < 30)
         cut_off(w, any(w)->id);
@@ -271,8 +270,8 @@ void faults_strike(struct world *w)
 void faults_before_heal(struct world *w)
 {
     w->faults = false;
-    memset(w->cut, 0, sizeof w->cut);
-    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    links_mend(&w->links);
+    memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     /* A minority may stay away; but one that never had a configuration cannot vote either, and one
      * that needs a copy cannot take it over entries of its own that may be acknowledged. */
     bool all_needed = w->trail || w->profile == PROFILE_MEMBERS;

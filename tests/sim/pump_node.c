@@ -194,9 +194,9 @@ static void after(struct node *n, int rv)
 
 void node_on_message(struct node *n, void *data)
 {
-    const struct message_in_flight *m = data;
+    const struct link_message *m = data;
     struct pump_stats before, now;
-    if (!n->pump || n->w->cut[m->from][n->id])
+    if (!n->pump || n->w->links.cut[m->from][n->id])
         return;
     pump_stats(n->pump, &before);
     int rv = pump_receive(n->pump, now_of(n), m->bytes, m->len);

@@ -5,19 +5,19 @@
  *   pump_main.c    one seed, its figures, mutants pump_sim.c    the run: boot, clients, the end
  *   pump_faults.c  kinds of runs and their faults pump_node.c   one node: life, crash, seeding
  *   pump_disk.c    its disk and its network       pump_check.c  what must hold, from outside
- *   engine.c       what must hold, inside
+ *   engine.c, consensus.c   what must hold, inside and outside    links.c   the network
  */
 #ifndef HOLDFAST_TESTS_SIM_PUMP_WORLD_H
 #define HOLDFAST_TESTS_SIM_PUMP_WORLD_H
 
 #include "ledger/raft/pump.h"
 #include "tests/sim/consensus.h"
-#include "tests/sim/events.h"
+#include "tests/sim/links.h"
 
 #include <setjmp.h>
 
 enum {
-    NODES_MAX = 5,
+    NODES_MAX = LINKS_NODES,
     LOG_MAX = CONSENSUS_LOG,
     ECHOES = 64, /* messages of a link that are remembered */
 };
@@ -70,7 +70,6 @@ struct write {
 };
 
 struct world;
-struct message_in_flight;
 
 /* State and log up to it, on the way to a node. */
 struct seed_copy {
@@ -116,17 +115,15 @@ struct world {
     uint64_t now_ms;
     int n;
     struct node node[NODES_MAX + 1]; /* 1 .. n */
-    bool cut[NODES_MAX + 1][NODES_MAX + 1];
+    struct links links;
     bool faults; /* until the heal */
     enum profile profile;
     unsigned drop_permille, repeat_permille, late_permille, stall_permille, short_permille;
     unsigned fresh_permille; /* of crashes right after a checkpoint */
     unsigned checkpoint_every, client_ms, stall_ms, restart_ms, seed_ms;
-    uint64_t lag_ms[NODES_MAX + 1][NODES_MAX + 1];  /* of a link; keeps order */
-    uint64_t link_at[NODES_MAX + 1][NODES_MAX + 1]; /* arrival of the last message on a slow link */
-    bool seed_never;                                /* nobody brings copies */
-    bool trail;                                     /* engines know only the end of the log */
-    struct message_in_flight *echo[NODES_MAX + 1][NODES_MAX + 1][ECHOES]; /* sent; a ring */
+    bool seed_never; /* nobody brings copies */
+    bool trail;      /* engines know only the end of the log */
+    struct link_message *echo[NODES_MAX + 1][NODES_MAX + 1][ECHOES]; /* sent; a ring */
     uint64_t echoes[NODES_MAX + 1][NODES_MAX + 1];
     int hung; /* its disk takes seconds; 0: nobody's */
     unsigned strikes;
@@ -135,7 +132,6 @@ struct world {
     int old_leader; /* cut off with a log that nobody else has; 0: not yet */
     int victim;     /* stays down after the heal; 0: nobody */
     uint64_t heal_ms, end_ms;
-    uint64_t sent_order;
     unsigned disable_guards;
     bool verbose;
     uint64_t next_id;
@@ -171,14 +167,6 @@ void node_on_message(struct node *n, void *data);
 void node_on_disk(struct node *n);
 void node_on_timer(struct node *n);
 void node_on_checkpoint(struct node *n);
-struct message_in_flight {
-    int from;
-    uint64_t order; /* over all messages of the run */
-    uint64_t term;  /* of the sender */
-    size_t len;
-    uint8_t bytes[];
-};
-
 /* ---- pump_disk.c ---- */
 struct pump_io disk_and_network(struct node *n);
 /* To a node that has just started: something of before. */

@@ -58,28 +58,18 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     if (w->trace)
         sim_say(w, "    n%d to n%d: %s", n->id, (int)peer,
                 engine_message_text(head, head_len, body, body_len));
-    if (replica_dies(n) || w->cut[n->id][peer] || sim_often(w, w->rate.lose))
+    if (replica_dies(n) || w->links.cut[n->id][peer] || sim_often(w, w->rate.lose))
         return;
-    struct sim_message *m = sim_alloc(w, sizeof *m + head_len + body_len);
+    struct link_message *m = sim_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
-    m->order = ++w->sent_order;
-    m->len = head_len + body_len;
-    memcpy(m->bytes, head, head_len);
-    memcpy(m->bytes + head_len, body, body_len);
-    uint64_t delay = 1 + sim_below(&w->random, n->net_ms);
-    if (sim_often(w, w->rate.delay))
-        delay += sim_below(&w->random, 2000);
-    if (w->lag_ms[n->id][peer] > 0) { /* in order, but late */
-        uint64_t *at = &w->link_at[n->id][peer], due = w->now_ms + delay + w->lag_ms[n->id][peer];
-        *at = due > *at ? due : *at;
-        delay = *at - w->now_ms;
-    }
-    sim_put(&w->events, w->now_ms + delay, SIM_MESSAGE, (int)peer, 0, m);
-    if (sim_often(w, w->rate.repeat))
-        sim_put(&w->events,
-                w->now_ms + delay +
-                    sim_below(&w->random, sim_permille(&w->random, 200) ? 3000 : 50),
-                SIM_MESSAGE, (int)peer, 0, m);
+    m->term = n->node->term;
+    links_fill(&w->links, m, head, head_len, body, body_len);
+    const struct links_weather weather = {.net_ms = n->net_ms,
+                                          .late_permille = w->rate.delay,
+                                          .late_ms = 2000,
+                                          .repeat_permille = w->rate.repeat,
+                                          .faulty = w->faulty};
+    links_carry(&w->links, &w->random, &w->events, w->now_ms, &weather, SIM_MESSAGE, (int)peer, m);
 }
 
 static void redial(void *ctx, uint64_t peer)
@@ -223,7 +213,7 @@ void replica_crash(struct sim_node *n, const char *why)
     n->paused_until_ms = 0;
     w->counters.crashes += !w->over;
     for (int i = 1; i <= w->n && !w->over; i++) /* most hear at once that its connections end */
-        if (i != n->id && !w->cut[n->id][i] && sim_permille(&w->random, 700))
+        if (i != n->id && !w->links.cut[n->id][i] && sim_permille(&w->random, 700))
             sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, 40), SIM_GONE, i, 0,
                     (void *)(uintptr_t)n->id);
     sim_say(w, "n%d crashes (%s); its log ends at %" PRIu64 ", its checkpoint at %" PRIu64, n->id,
@@ -373,10 +363,10 @@ static void on_state(struct sim_node *n, bool done)
     node_on_checkpoint(n->node, replica_now(n), index);
 }
 
-static void on_message(struct sim_node *n, const struct sim_message *m)
+static void on_message(struct sim_node *n, const struct link_message *m)
 {
     struct pump_stats before, now;
-    if (n->w->cut[m->from][n->id])
+    if (n->w->links.cut[m->from][n->id])
         return;
     bool shows = lies_shown_by(n, m->bytes, m->len);
     pump_stats(n->node->pump, &before);

@@ -150,7 +150,7 @@ static struct seed_standing standing_of(const struct sim_node *n)
 static bool reaches(const struct sim_world *w, const struct sim_node *a, const struct sim_node *b)
 {
     return !w->failed && b->up && !b->node->quarantined && b->paused_until_ms <= w->now_ms &&
-           !w->cut[a->id][b->id] && !w->cut[b->id][a->id];
+           !w->links.cut[a->id][b->id] && !w->links.cut[b->id][a->id];
 }
 
 static int ask(void *ctx, uint64_t id, const struct proto_seed_ask *q, struct proto_seed_answer *a,

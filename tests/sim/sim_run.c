@@ -164,9 +164,9 @@ static struct sim_node *leader_or_any(struct sim_world *w)
 
 static void cut_off(struct sim_world *w, int a, int b, bool both)
 {
-    w->cut[a][b] = a != b;
+    w->links.cut[a][b] = a != b;
     if (both)
-        w->cut[b][a] = a != b;
+        w->links.cut[b][a] = a != b;
     sim_say(w, "n%d %s n%d cut", a, both ? "<->" : "->", b);
 }
 
@@ -174,7 +174,7 @@ static void fault_cut(struct sim_world *w)
 {
     unsigned what = sim_below(&w->random, 4);
     if (what == 0 || what == 3) {
-        memset(w->cut, 0, sizeof w->cut);
+        links_mend(&w->links);
         sim_say(w, "network whole");
     }
     if (what == 1)
@@ -193,14 +193,14 @@ static void fault_cut(struct sim_world *w)
 /* Links that fall behind, each by its own time, and keep the order of what they carry. */
 static void fault_lag(struct sim_world *w)
 {
-    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     if (sim_permille(&w->random, 400))
         return;
     int a = leader_or_any(w)->id;
     bool from = sim_permille(&w->random, 300), all = sim_permille(&w->random, 500);
     for (int b = 1; b <= w->n; b++)
         if (b != a && (all || sim_permille(&w->random, 500)))
-            w->lag_ms[from ? a : b][from ? b : a] = sim_below(&w->random, 1500);
+            w->links.lag_ms[from ? a : b][from ? b : a] = sim_below(&w->random, 1500);
     w->counters.slow_links++;
     sim_say(w, "links %s n%d fall behind", from ? "from" : "to", a);
 }
@@ -213,13 +213,13 @@ static void fault_depose(struct sim_world *w)
     int a = leader_or_any(w)->id;
     if (!w->node[a].up || w->node[a].node->role != PUMP_LEADER)
         return;
-    memset(w->cut, 0, sizeof w->cut);
-    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    links_mend(&w->links);
+    memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     for (int b = 1; b <= w->n; b++) {
         if (b == a)
             continue;
-        w->cut[a][b] = true;
-        w->lag_ms[b][a] = 300 + sim_below(&w->random, 200);
+        w->links.cut[a][b] = true;
+        w->links.lag_ms[b][a] = 300 + sim_below(&w->random, 200);
         sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, 5), SIM_GONE, b, 0,
                 (void *)(uintptr_t)a);
     }
@@ -333,8 +333,8 @@ static void fault(struct sim_world *w)
 static void heal(struct sim_world *w)
 {
     w->faulty = false;
-    memset(w->cut, 0, sizeof w->cut);
-    memset(w->lag_ms, 0, sizeof w->lag_ms);
+    links_mend(&w->links);
+    memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     w->answers_at_heal = w->counters.answers;
     /* A minority may stay away; where a state lies, that may be the minority already. */
     int down = sim_permille(&w->random, 250) && !w->lied && !w->moved && w->rate.trim == 0

@@ -13,11 +13,11 @@
 
 #include "ledger/node_state.h"
 #include "tests/sim/consensus.h"
-#include "tests/sim/events.h"
+#include "tests/sim/links.h"
 #include "tests/sim/shadow.h"
 
 enum {
-    SIM_NODES = 5,
+    SIM_NODES = LINKS_NODES,
     SIM_LOG = CONSENSUS_LOG, /* entries of a run; callers stop before */
     SIM_COMMANDS = 20000,
     SIM_CALLERS = 6,
@@ -29,7 +29,7 @@ enum {
 #define SIM_START_US (INT64_C(1767225600000000) + INT64_C(3600000000) - INT64_C(6000000))
 
 enum sim_event_kind {
-    SIM_MESSAGE = 1, /* data: struct sim_message */
+    SIM_MESSAGE = 1, /* data: struct link_message */
     SIM_DISK,        /* a log write may be done */
     SIM_STATE,       /* a checkpoint is on disk; the node hears of it */
     SIM_TIMER,
@@ -180,13 +180,6 @@ struct sim_node {
     unsigned disk_ms, net_ms; /* slow ones have more */
 };
 
-struct sim_message {
-    int from;
-    uint64_t order; /* over all messages of the run */
-    size_t len;
-    uint8_t bytes[];
-};
-
 /* ---- callers ---- */
 struct sim_command {
     uint8_t kind;
@@ -284,20 +277,17 @@ struct sim_world {
     uint64_t seed, now_ms, heal_ms, end_ms, next_check_ms;
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
-    bool cut[SIM_NODES + 1][SIM_NODES + 1];
-    uint64_t sent_order;
-    uint64_t lag_ms[SIM_NODES + 1][SIM_NODES + 1];  /* of a link; keeps order */
-    uint64_t link_at[SIM_NODES + 1][SIM_NODES + 1]; /* arrival of the last on a slow link */
-    bool over;                                      /* nodes that go down now did not crash */
-    bool faulty;                                    /* until the heal */
-    bool lied;                                      /* some node's state was spoiled */
-    uint64_t trail;                                 /* entries that trimming leaves */
-    bool operated;                                  /* somebody looks after nodes that stop */
-    bool moved;                                     /* a disk was lost */
-    bool seeding;                                   /* one is on its way */
-    bool mixed;                                     /* programs of several versions */
-    bool harsh;                                     /* a run for consensus rather than for money */
-    struct sim_faults rate;                         /* permille, or per 100,000 where rare */
+    struct links links;
+    bool over;              /* nodes that go down now did not crash */
+    bool faulty;            /* until the heal */
+    bool lied;              /* some node's state was spoiled */
+    uint64_t trail;         /* entries that trimming leaves */
+    bool operated;          /* somebody looks after nodes that stop */
+    bool moved;             /* a disk was lost */
+    bool seeding;           /* one is on its way */
+    bool mixed;             /* programs of several versions */
+    bool harsh;             /* a run for consensus rather than for money */
+    struct sim_faults rate; /* permille, or per 100,000 where rare */
     struct cluster_conf cluster;
     struct sim_caller caller[SIM_CALLERS];
     unsigned callers;
