@@ -21,7 +21,7 @@ static struct proto_reply_head head_of(const struct node *n, enum proto_reply_st
     struct core_position at;
     core_machine_position(n->machine, &at);
     return (struct proto_reply_head){.status = (uint8_t)status,
-                                     .leader = leader ? leader->id : 0,
+                                     .leader = (uint32_t)n->leader,
                                      .leader_address = proto_str_of(leader ? leader->client : ""),
                                      .retry_ms =
                                          status == PROTO_REPLY_busy ? NODE_BUSY_RETRY_MS : 0,

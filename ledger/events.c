@@ -268,6 +268,8 @@ static void look_at_connections(struct node *n)
     unsigned k = pump_peers(n->pump, peers);
     n->redial_ms = n->now.mono_ms + NODE_REDIAL_MS;
     for (unsigned i = 0; i < k; i++) {
+        if (n->io.learn)
+            n->io.learn(n->io.ctx, peers[i].id, peers[i].address);
         if (is_suspect(n, &peers[i]))
             n->io.redial(n->io.ctx, peers[i].id);
     }

@@ -59,11 +59,8 @@ static enum proto_code admit_add(struct node *n, const struct proto_cluster_add 
             return refuse(n, "node %llu is joining: one at a time", m[i].id);
         else if (proto_str_eq(proto_str_of(m[i].address), c->address))
             return refuse(n, "node %llu has that address", m[i].id);
-    if (!node || !proto_str_eq(proto_str_of(node->peer), c->address))
-        return refuse(n,
-                      "the leader's cluster.conf has no node %llu of that address: give every node "
-                      "the new file and restart them one by one",
-                      c->node);
+    if (node && !proto_str_eq(proto_str_of(node->peer), c->address))
+        return refuse(n, "the leader's cluster.conf has another address for node %llu", c->node);
     return PROTO_OK;
 }
 

@@ -39,6 +39,12 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
         peers_send(h->peers, peer, head, head_len, body, body_len);
 }
 
+static void learn(void *ctx, uint64_t peer, const char *address)
+{
+    struct node_host *h = ctx;
+    peers_learn(h->peers, peer, address);
+}
+
 static void redial(void *ctx, uint64_t peer)
 {
     struct node_host *h = ctx;
@@ -115,6 +121,7 @@ struct node_io node_host_io(struct node_host *h)
                             .append = append,
                             .read_entries = read_entries,
                             .send = send_message,
+                            .learn = learn,
                             .redial = redial,
                             .write_checkpoint = write_checkpoint,
                             .get = get,

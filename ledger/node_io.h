@@ -26,6 +26,9 @@ struct node_io {
     /* To a peer, one message in two pieces. May be lost, must not block. */
     void (*send)(void *ctx, uint64_t peer, const void *head, size_t head_len, const void *body,
                  size_t body_len);
+    /* Where a peer is reached, by the log's configuration. One that is known already stays where it
+     * is. May be NULL. */
+    void (*learn)(void *ctx, uint64_t peer, const char *address);
     /* The connection to the peer may be dead. */
     void (*redial)(void *ctx, uint64_t peer);
     /* The changes live until it is durable; meta is copied. One at a time. */

@@ -100,7 +100,7 @@ static void on_request(void *ctx, struct net_frame *f)
 
 /* ---- life ---- */
 
-static int open_peer(struct peers *p, const struct peers_peer *config)
+static int open_peer(struct peers *p, const struct peers_peer *config, char error[256])
 {
     struct peer *q = &p->peer[p->n];
     const struct net_dialer_config dialer = {.address = config->address,
@@ -111,7 +111,7 @@ static int open_peer(struct peers *p, const struct peers_peer *config)
                                                       .calls = {q, on_open, on_answer, on_closed}}};
     q->peers = p;
     q->id = config->id;
-    int rv = net_dialer_new(&q->dialer, net_thread_loop(p->thread), &dialer, p->error);
+    int rv = net_dialer_new(&q->dialer, net_thread_loop(p->thread), &dialer, error);
     if (rv == 0)
         p->n++;
     return rv;
@@ -121,7 +121,22 @@ static void open_dialers(void *arg)
 {
     struct peers *p = arg;
     for (unsigned i = 0; p->open_result == 0 && i < p->config.n_peers; i++)
-        p->open_result = open_peer(p, &p->config.peers[i]);
+        p->open_result = open_peer(p, &p->config.peers[i], p->error);
+}
+
+void peers_learn(struct peers *p, uint64_t id, const char *address)
+{
+    char name[64], error[256] = "there are too many";
+    const struct peers_peer config = {.id = id, .address = address, .server_name = name};
+    if (find(p, id))
+        return;
+    (void)snprintf(name, sizeof name, "node-%llu.peer.holdfast", (unsigned long long)id);
+    if (p->n == PUMP_SERVERS_MAX || open_peer(p, &config, error) != 0)
+        base_log_seldom(BASE_LOG_WARN, "a peer cannot be dialled", error, BASE_I("node", id),
+                        BASE_S("address", address), NULL);
+    else
+        base_log(BASE_LOG_INFO, "a peer is known by the log", BASE_I("node", id),
+                 BASE_S("address", address), NULL);
 }
 
 static int open_port(struct peers *p)

@@ -54,6 +54,9 @@ void peers_free(struct peers *p);
 /* Two pieces, one message. Unknown peers and peers without a connection: dropped. */
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len);
+/* Where a peer is reached that joined after our start: under the name that certificates have by
+ * default. One that is known stays as it is. */
+void peers_learn(struct peers *p, uint64_t id, const char *address);
 /* Gives up a connection that may be dead and dials anew: TCP alone would wait for minutes after a
  * partition has healed. */
 void peers_redial(struct peers *p, uint64_t id);

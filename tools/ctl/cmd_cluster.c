@@ -274,7 +274,7 @@ static const struct ctl_action actions[] = {
      "A level is never lowered: afterwards no older program can serve this cluster's data.\n"},
     {"add", "Adds a node: it gets the log first, then a vote.", NULL, add_options, "members",
      columns, add,
-     "Every node and edge must have the new cluster.conf and the new node must run; see "
+     "Every edge and tool must know it by the new cluster.conf, and it must run; see "
      "docs/operations.md.\n"},
     {"remove", "Removes a node.", NULL, remove_options, "members", columns, remove_node, NULL},
     {0}};
