@@ -9,7 +9,9 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -216,15 +218,23 @@ static void on_connection(uv_stream_t *listener, int status)
 
 /* ---- start ---- */
 
+/* Of a name with addresses of both kinds the IPv4 one, as everybody means by localhost. */
 static int parse_address(const struct edge_http_config *config, struct sockaddr_storage *addr,
                          socklen_t *len)
 {
-    if (uv_ip4_addr(config->address, config->port, (struct sockaddr_in *)addr) == 0)
-        *len = sizeof(struct sockaddr_in);
-    else if (uv_ip6_addr(config->address, config->port, (struct sockaddr_in6 *)addr) == 0)
-        *len = sizeof(struct sockaddr_in6);
-    else
-        return -EINVAL;
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found, *a;
+    char service[8];
+    snprintf(service, sizeof service, "%u", config->port);
+    if (getaddrinfo(config->address, service, &hints, &found) != 0)
+        return -EADDRNOTAVAIL; /* a name that nobody knows now */
+    for (a = found; a != NULL && a->ai_family != AF_INET;)
+        a = a->ai_next;
+    if (a == NULL)
+        a = found;
+    *len = a->ai_addrlen;
+    memcpy(addr, a->ai_addr, a->ai_addrlen);
+    freeaddrinfo(found);
     return 0;
 }
 

@@ -84,7 +84,7 @@ struct edge_http_handler {
 };
 
 struct edge_http_config {
-    const char *address;       /* IPv4 or IPv6 address as text; default 127.0.0.1 */
+    const char *address;       /* IPv4 or IPv6 address, or a name; default 127.0.0.1 */
     uint16_t port;             /* 0: chosen by the system, see edge_http_server_port */
     struct edge_http_tls *tls; /* NULL: plain HTTP; must outlive the server */
     struct edge_http_limits limits;
@@ -106,7 +106,7 @@ struct edge_http_stats {
 void edge_http_config_init(struct edge_http_config *config);
 
 /* Binds and listens; SIGPIPE, if it is at its default, is ignored from now on. Negative errno
- * (-EINVAL for a bad address or limit, -EADDRINUSE, -ENOMEM ...); *out is written on success only.
+ * (-EINVAL for a bad limit, -EADDRNOTAVAIL, -EADDRINUSE ...); *out is written on success only.
  * The loop must outlive the server. */
 __attribute__((warn_unused_result)) int edge_http_server_new(struct edge_http_server **out,
                                                              uv_loop_t *loop,

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <llhttp.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,13 +246,18 @@ static void run(void *arg)
 
 static int listen_on(struct metrics_port *p, const char *host, uint16_t port)
 {
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found, *first;
     struct sockaddr_storage a;
+    char service[8];
     int n = sizeof a;
-    int rc = uv_ip4_addr(host, port, (struct sockaddr_in *)&a);
-    if (rc < 0)
-        rc = uv_ip6_addr(host, port, (struct sockaddr_in6 *)&a);
-    if (rc == 0)
-        rc = uv_tcp_bind(&p->tcp, (struct sockaddr *)&a, 0);
+    snprintf(service, sizeof service, "%u", port);
+    if (getaddrinfo(host, service, &hints, &found) != 0)
+        return UV_EADDRNOTAVAIL; /* a name that nobody knows now */
+    for (first = found; first != NULL && first->ai_family != AF_INET;)
+        first = first->ai_next; /* of both kinds the IPv4 one */
+    int rc = uv_tcp_bind(&p->tcp, first != NULL ? first->ai_addr : found->ai_addr, 0);
+    freeaddrinfo(found);
     if (rc == 0)
         rc = uv_listen((uv_stream_t *)&p->tcp, BACKLOG, on_connection);
     if (rc == 0)
