@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 12, PAUSE_MS = 150, RETRY_MS = 400, PATIENCE = 12, PATH = 200 };
+enum { ANSWER_MS = 12, PAUSE_MS = 150, RETRY_MS = 400, PATIENCE = 20, PATH = 200 };
 #define MAP_BYTES (UINT64_C(64) << 20)
 
 /* What a node that answers shows: real stores, brought up to its simulated disk. */
@@ -281,7 +281,8 @@ void seeding_lose_disk(struct sim_node *n, const char *what)
     n->first = 1;
     w->moved = true;
     w->counters.disks_lost++;
-    sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 1500), SIM_SEED, n->id, 0, NULL);
+    unsigned ms = sim_permille(&w->random, 600) ? 50 : 1500;
+    sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, ms), SIM_SEED, n->id, 0, NULL);
 }
 
 /* What the nodes say does not fit together, and no chain shows it yet: replay tells whose state is

@@ -409,7 +409,7 @@ static void make_node(struct sim_world *w, int id, const uint8_t *conf, size_t l
         .election_timeout_ms = 500,
         .heartbeat_ms = 100,
         .cache_records = sim_permille(&w->random, 500) ? 64 : 100000,
-        .checkpoint_ms = 50 + sim_below(&w->random, 1500),
+        .checkpoint_ms = (50 + sim_below(&w->random, 1500)) * (w->rate.wipe > 0 ? 2 : 1),
         .checkpoint_records = sim_permille(&w->random, 150) ? 20 : 65536,
         .disk_free_percent = 1,
         .clock_bound_ms = sim_mutation == SIM_no_clock_guard ? 2000000000 : SIM_CLOCK_BOUND_MS};
