@@ -45,15 +45,14 @@ uint8_t edge_usage_class(yyjson_val *service_tier)
     return PROTO_CLASS_standard;
 }
 
-static bool tells_anything(yyjson_val *object)
+static bool tells_tokens(yyjson_val *object)
 {
     static const char *const names[] = {"prompt_tokens", "completion_tokens", "total_tokens",
                                         "input_tokens", "output_tokens"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (yyjson_is_raw(yyjson_obj_get(object, names[i])))
             return true;
-    yyjson_val *cost = yyjson_obj_get(object, "cost");
-    return yyjson_is_raw(cost) || yyjson_is_str(cost);
+    return false;
 }
 
 /* Tokens that stand in the total alone: of a provider that reports nothing else (embeddings), or
@@ -69,18 +68,15 @@ static void add_untold(struct edge_usage *u)
         u->completion += u->total - told;
 }
 
-bool edge_usage_read(struct edge_usage *u, yyjson_val *object)
+static void read_tokens(struct edge_usage *u, yyjson_val *object)
 {
-    if (!yyjson_is_obj(object) || !tells_anything(object))
-        return false;
     yyjson_val *in = yyjson_obj_get(object, "prompt_tokens_details");
     yyjson_val *out = yyjson_obj_get(object, "completion_tokens_details");
     if (in == NULL)
         in = yyjson_obj_get(object, "input_tokens_details");
     if (out == NULL)
         out = yyjson_obj_get(object, "output_tokens_details");
-    uint8_t class = u->class;
-    *u = (struct edge_usage){.seen = true, .class = class};
+    u->seen = true;
     u->prompt = first_of(tokens(object, "prompt_tokens"), tokens(object, "input_tokens"));
     u->completion = first_of(tokens(object, "completion_tokens"), tokens(object, "output_tokens"));
     u->total = tokens(object, "total_tokens");
@@ -95,7 +91,19 @@ bool edge_usage_read(struct edge_usage *u, yyjson_val *object)
     u->reasoning_apart = u->reasoning > 0 && (u->reasoning > u->completion ||
                                               u->total == u->prompt + u->completion + u->reasoning);
     add_untold(u);
+}
+
+bool edge_usage_read(struct edge_usage *u, yyjson_val *object)
+{
     yyjson_val *cost = yyjson_obj_get(object, "cost");
+    bool told = yyjson_is_obj(object) && tells_tokens(object);
+    bool costs = yyjson_is_raw(cost) || yyjson_is_str(cost);
+    if (!told && !costs)
+        return false;
+    if (told) { /* all of it replaces what came before */
+        *u = (struct edge_usage){.class = u->class};
+        read_tokens(u, object);
+    }
     if (yyjson_is_raw(cost))
         u->has_cost = edge_usage_cost(
             (struct proto_str){yyjson_get_raw(cost), (uint32_t)yyjson_get_len(cost)},

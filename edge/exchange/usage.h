@@ -18,7 +18,7 @@ enum { EDGE_TOKENS_MAX = 1000000000 }; /* of one kind in one call; more is cut t
 #define EDGE_COST_MAX_NANOS (100000 * INT64_C(1000000000))
 
 struct edge_usage {
-    bool seen;
+    bool seen;                          /* tokens were told; a cost alone tells none */
     int64_t prompt, completion, total;  /* as reported, with everything below inside */
     int64_t cached, cache_write;        /* of the prompt */
     int64_t audio_input, image_input;   /* of the prompt */

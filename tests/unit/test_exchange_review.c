@@ -5,7 +5,6 @@
 #include "edge_rig.h"
 
 #include "edge/metrics.h"
-
 #include "proto/base/check.h"
 
 #include <arpa/inet.h>
@@ -624,6 +623,28 @@ static void F6_an_edge_with_a_wrong_clock_blames_no_client(void **state)
     }
 }
 
+/* Of a provider whose costs are not trusted: what it wrote is not free because it tells no tokens.
+ */
+static void F8_a_cost_without_tokens_is_no_usage(void **state)
+{
+    (void)state;
+    static const char *const heads[] = {WHOLE, STREAM};
+    static const char *const bodies[] = {
+        "{\"choices\":[{\"message\":{\"content\":\"12345678\"}}],\"usage\":{\"cost\":0.01}}",
+        TEXT_EVENT "data: {\"choices\":[],\"usage\":{\"cost\":0.01}}\n\ndata: [DONE]\n\n"};
+    for (size_t i = 0; i < 2; i++) {
+        provide_text(heads[i], bodies[i]);
+        struct reply r = ask(i == 0 ? ",\"max_tokens\":7" : ",\"max_tokens\":7,\"stream\":true");
+        assert_int_equal(r.status, 200);
+        reply_free(&r);
+        rig_wait_settled();
+        assert_int_equal(test_ledger_last_settle().source, PROTO_COST_ESTIMATE);
+        assert_int_equal(settled_units(PROTO_UNIT_output), 2);
+        assert_true(settled_units(PROTO_UNIT_input) > 0);
+        end_provider();
+    }
+}
+
 /* As the worker publishes it. */
 static void wait_for_exchanges(int64_t n)
 {
@@ -686,6 +707,7 @@ int main(void)
         RIG_TEST(F31_a_reserve_that_is_cut_counts_as_abandoned),
         RIG_TEST(F1_a_client_that_leaves_while_reserving_is_released),
         RIG_TEST(F6_an_edge_with_a_wrong_clock_blames_no_client),
+        RIG_TEST(F8_a_cost_without_tokens_is_no_usage),
         RIG_TEST(F27_a_request_that_waits_keeps_its_bytes_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

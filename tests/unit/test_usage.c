@@ -77,7 +77,8 @@ static void F8_a_usage_that_says_nothing_is_none(void **state)
     assert_false(usage_of("{}").seen);
     assert_false(usage_of("{\"prompt_tokens\":null,\"queue_time\":0.1}").seen);
     assert_true(usage_of("{\"prompt_tokens\":0,\"completion_tokens\":0}").seen);
-    assert_true(usage_of("{\"cost\":0.1}").seen);
+    assert_false(usage_of("{\"cost\":0.1}").seen);    /* it tells no tokens: they are guessed, */
+    assert_true(usage_of("{\"cost\":0.1}").has_cost); /* unless its cost is trusted */
 }
 
 static void F8_an_absurd_cost_is_not_believed(void **state)
@@ -128,6 +129,20 @@ static void F8_what_a_provider_says_is_never_trusted_to_fit(void **state)
     assert_units("{\"prompt_tokens\":[1],\"prompt_tokens_details\":7}", 0, 0, 0, 0);
     struct edge_usage u = {0};
     assert_false(edge_usage_read(&u, NULL));
+}
+
+static void F8_a_cost_alone_takes_no_tokens_back(void **state)
+{
+    (void)state;
+    struct edge_usage u = usage_of("{\"prompt_tokens\":3,\"completion_tokens\":5}");
+    const char *why, later[] = "{\"cost\":0.5}";
+    size_t at;
+    yyjson_doc *doc = edge_json_read(later, sizeof later - 1, &why, &at);
+    assert_true(edge_usage_read(&u, yyjson_doc_get_root(doc)));
+    yyjson_doc_free(doc);
+    assert_true(u.seen);
+    assert_int_equal(u.completion, 5);
+    assert_int_equal(u.cost_nanos, 500000000);
 }
 
 static void F8_costs_of_a_provider_are_exact(void **state)
@@ -259,6 +274,7 @@ int main(void)
         cmocka_unit_test(F8_an_absurd_cost_is_not_believed),
         cmocka_unit_test(F8_audio_and_images_have_units_of_their_own),
         cmocka_unit_test(F8_what_a_provider_says_is_never_trusted_to_fit),
+        cmocka_unit_test(F8_a_cost_alone_takes_no_tokens_back),
         cmocka_unit_test(F8_costs_of_a_provider_are_exact),
         cmocka_unit_test(F28_text_is_counted_for_estimates),
         cmocka_unit_test(F28_usage_of_groq_and_service_tier),
