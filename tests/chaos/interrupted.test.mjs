@@ -12,7 +12,7 @@ import { Program, run } from '../e2e/lib/process.mjs';
 import { nodesAgree } from '../e2e/lib/tenant.mjs';
 import { until, within } from '../e2e/lib/wait.mjs';
 
-const POINTS = process.env.HOLDFAST_CHAOS_HOURS ? 1000 : 10; // of each kind at most, spread over all calls
+const POINTS = process.env.HOLDFAST_CHAOS_HOURS ? 1000 : 8; // of each kind at most, spread over all calls
 const skip = (() => {
     try {
         return program('holdfast-shim.so') ? false : 'no shim';
