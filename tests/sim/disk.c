@@ -53,15 +53,6 @@ static uint64_t write_ms(struct sim_node *n)
     return ms;
 }
 
-static void note_changes(struct sim_node *n, const struct log_entry *e, unsigned count)
-{
-    if (n->change >= e[0].index) /* cut off again; which one is in force then is not known here */
-        n->change = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (e[i].kind == ENTRY_CHANGE)
-            n->change = e[i].index;
-}
-
 static int append(void *ctx, const struct log_entry *entries, unsigned count)
 {
     struct sim_node *n = ctx;
@@ -70,15 +61,8 @@ static int append(void *ctx, const struct log_entry *entries, unsigned count)
         return 0;
     struct sim_write *o = sim_alloc(w, sizeof *o);
     *o = (struct sim_write){.entries = entries, .n = count, .done_ms = w->now_ms + write_ms(n)};
-    if (n->last_write && o->done_ms < n->last_write->done_ms)
-        o->done_ms = n->last_write->done_ms;
-    if (n->last_write)
-        n->last_write->next = o;
-    else
-        n->first_write = o;
-    n->last_write = o;
+    writes_add(&n->writes, o);
     note_stamp(n, &entries[0]);
-    note_changes(n, entries, count);
     sim_put(&w->events, sim_mutation == SIM_ack_before_fsync ? w->now_ms : o->done_ms, SIM_DISK,
             n->id, n->life, NULL);
     return 0;
@@ -87,7 +71,7 @@ static int append(void *ctx, const struct log_entry *entries, unsigned count)
 /* Whether the write in front is done: then the node may be told. */
 bool disk_write_done(struct sim_node *n, uint64_t *first, uint64_t *last)
 {
-    struct sim_write *o = n->first_write;
+    struct sim_write *o = n->writes.first;
     while (o && o->told) { /* of a mutant: now it really is on disk */
         if (o->done_ms > n->w->now_ms)
             break;
@@ -111,9 +95,9 @@ bool disk_write_done(struct sim_node *n, uint64_t *first, uint64_t *last)
         sim_put(&n->w->events, o->done_ms, SIM_DISK, n->id, n->life, NULL);
         return true;
     }
-    n->first_write = o->next;
+    n->writes.first = o->next;
     if (!o->next)
-        n->last_write = NULL;
+        n->writes.last = NULL;
     put_entries(n, o, o->n);
     return !o->told;
 }
@@ -426,16 +410,14 @@ void disk_io(struct node_io *io)
 void disk_crash(struct sim_node *n)
 {
     struct sim_world *w = n->w;
-    unsigned waiting = 0;
-    for (struct sim_write *o = n->first_write; o; o = o->next)
-        waiting++;
-    unsigned keep = n->full_until_ms > w->now_ms ? 0 : sim_below(&w->random, waiting + 1);
-    struct sim_write *o = n->first_write;
+    unsigned keep =
+        n->full_until_ms > w->now_ms ? 0 : sim_below(&w->random, writes_count(&n->writes) + 1);
+    struct sim_write *o = n->writes.first;
     for (; o && keep > 0; o = o->next, keep--)
         put_entries(n, o, o->n);
     if (o && sim_permille(&w->random, 300))
         put_entries(n, o, sim_below(&w->random, o->n));
-    n->first_write = n->last_write = NULL;
+    n->writes.first = n->writes.last = NULL;
     if (n->writing && sim_mutation == SIM_checkpoint_torn) {
         struct sim_state *torn = sim_alloc(w, sizeof *torn);
         *torn = (struct sim_state){.meta = n->writing->meta};
@@ -453,9 +435,9 @@ void disk_crash(struct sim_node *n)
 
 void disk_flush(struct sim_node *n)
 {
-    for (struct sim_write *o = n->first_write; o; o = o->next)
+    for (struct sim_write *o = n->writes.first; o; o = o->next)
         put_entries(n, o, o->n);
-    n->first_write = n->last_write = NULL;
+    n->writes.first = n->writes.last = NULL;
     if (n->writing)
         n->durable = n->writing;
     n->writing = NULL;
@@ -472,14 +454,14 @@ void disk_recover(struct sim_node *n, struct log_recovered *r)
         r->applied_conf = s->meta.conf;
     }
     r->confs = calloc(2, sizeof *r->confs);
-    n->change = s ? s->meta.conf.index : 0;
+    n->writes.change = s ? s->meta.conf.index : 0;
     CHECK(r->confs);
     for (uint64_t i = n->first; i <= n->last; i++) {
         CHECK(term_runs_append(&r->runs, i, n->log[i].term) == 0);
         if (n->log[i].kind != ENTRY_CHANGE)
             continue;
         struct log_conf *c = &r->confs[r->n_confs++];
-        n->change = i;
+        n->writes.change = i;
         c->index = i;
         c->len = n->log[i].len;
         memcpy(c->data, n->log[i].data, c->len);

@@ -16,16 +16,6 @@ static uint64_t term_at(const void *log, uint64_t index)
     return ((const struct sim_entry *)log)[index].term;
 }
 
-/* What is on disk and no write under way begins at or before it. */
-static uint64_t safe(const struct sim_node *n)
-{
-    uint64_t last = n->last;
-    for (const struct sim_write *o = n->first_write; o; o = o->next)
-        if (o->entries[0].index <= last)
-            last = o->entries[0].index - 1;
-    return last;
-}
-
 static struct engine_view *view(const struct sim_world *w)
 {
     static struct engine_view v;
@@ -37,12 +27,12 @@ static struct engine_view *view(const struct sim_world *w)
             .pump = lives ? n->node->pump : NULL,
             .disk_term = n->lost ? UINT64_MAX : n->term, /* it answers nobody */
             .disk_vote = n->vote,
-            .safe = safe(n),
+            .safe = writes_safe(&n->writes, n->last),
             .last = n->last,
             /* What a lost disk held it gets again, before anybody hears of it. */
             .held = n->lost ? n->lost_last : n->last,
-            .idle = !n->first_write,
-            .change = n->change,
+            .idle = !n->writes.first,
+            .change = n->writes.change,
             .log = n->log,
             .term_at = term_at};
     }

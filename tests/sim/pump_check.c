@@ -16,16 +16,6 @@ static uint64_t term_at(const void *log, uint64_t index)
     return ((const struct record *)log)[index].term;
 }
 
-/* What is on disk and no write under way begins at or before it. */
-static uint64_t safe(const struct node *n)
-{
-    uint64_t last = n->last;
-    for (const struct write *o = n->first_write; o; o = o->next)
-        if (o->entries[0].index <= last)
-            last = o->entries[0].index - 1;
-    return last;
-}
-
 static struct engine_view *view(const struct world *w)
 {
     static struct engine_view v;
@@ -35,11 +25,11 @@ static struct engine_view *view(const struct world *w)
         v.node[i] = (struct engine_node){.pump = n->dying ? NULL : n->pump,
                                          .disk_term = n->term,
                                          .disk_vote = n->vote,
-                                         .safe = safe(n),
+                                         .safe = writes_safe(&n->writes, n->last),
                                          .last = n->last,
                                          .held = n->last,
-                                         .idle = !n->first_write,
-                                         .change = n->change,
+                                         .idle = !n->writes.first,
+                                         .change = n->writes.change,
                                          .log = n->log,
                                          .term_at = term_at};
     }

@@ -40,41 +40,25 @@ static void write_record(struct node *n, const struct log_entry *e)
     n->last = e->index;
 }
 
-void write_to_disk(struct node *n, const struct write *o, unsigned entries)
+void write_to_disk(struct node *n, const struct sim_write *o, unsigned entries)
 {
     truncate_disk(n, o->entries[0].index);
     for (unsigned i = 0; i < entries; i++)
         write_record(n, &o->entries[i]);
 }
 
-static void note_changes(struct node *n, const struct log_entry *e, unsigned count)
-{
-    if (n->change >= e[0].index) /* cut off again; which one is in force then is not known here */
-        n->change = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (e[i].kind == ENTRY_CHANGE)
-            n->change = e[i].index;
-}
-
 static int on_append(void *ctx, const struct log_entry *entries, unsigned count)
 {
     struct node *n = ctx;
     struct world *w = n->w;
-    struct write *o = world_alloc(w, sizeof *o);
-    *o = (struct write){.entries = entries, .n = count};
+    struct sim_write *o = world_alloc(w, sizeof *o);
+    *o = (struct sim_write){.entries = entries, .n = count};
     o->done_ms = w->now_ms + sim_below(&w->random, w->faults ? 25 : 3);
     if (w->faults && sim_permille(&w->random, w->stall_permille))
         o->done_ms += sim_below(&w->random, w->stall_ms); /* a disk that hangs */
     if (w->faults && w->hung == n->id)
         o->done_ms += 3000;
-    note_changes(n, entries, count);
-    if (n->last_write && o->done_ms < n->last_write->done_ms)
-        o->done_ms = n->last_write->done_ms;
-    if (n->last_write)
-        n->last_write->next = o;
-    else
-        n->first_write = o;
-    n->last_write = o;
+    writes_add(&n->writes, o);
     sim_put(&w->events, o->done_ms, EVENT_DISK, n->id, n->life, NULL);
     return 0;
 }

@@ -28,7 +28,7 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
                                 .applied_term = n->durable.term,
                                 .applied_conf = n->durable.conf};
     uint64_t first = 1;
-    n->change = n->durable.conf.index;
+    n->writes.change = n->durable.conf.index;
     if (sim_permille(&n->w->random, n->w->short_permille)) /* only the newest are handed over */
         first = 1 + n->durable.applied - sim_below(&n->w->random, (unsigned)n->durable.applied + 1);
     if (n->w->trail && sim_permille(&n->w->random, 700))
@@ -47,7 +47,7 @@ static void recovered(struct node *n, struct log_recovered *r, struct log_conf *
         c->index = i;
         c->len = n->log[i].conf_len;
         memcpy(c->data, n->log[i].conf, c->len);
-        n->change = i;
+        n->writes.change = i;
     }
     if (r->runs.n == 0)
         r->runs.last = n->last;
@@ -125,18 +125,15 @@ void node_crash(struct node *n)
     struct world *w = n->w;
     if (!n->pump)
         return;
-    unsigned waiting = 0;
-    for (struct write *o = n->first_write; o; o = o->next)
-        waiting++;
-    unsigned keep = sim_below(&w->random, waiting + 1);
-    struct write *o = n->first_write;
+    unsigned keep = sim_below(&w->random, writes_count(&n->writes) + 1);
+    struct sim_write *o = n->writes.first;
     for (; o && keep > 0; o = o->next, keep--)
         write_to_disk(n, o, o->n);
     if (o && sim_permille(&w->random, 300))
         write_to_disk(n, o, sim_below(&w->random, o->n));
     if (n->checkpointing && sim_permille(&w->random, 500) && n->taken.applied <= n->last)
         n->durable = n->taken;
-    n->first_write = n->last_write = NULL;
+    n->writes.first = n->writes.last = NULL;
     add_stats(&w->counters, n->pump);
     pump_free(n->pump);
     n->pump = NULL;
@@ -215,12 +212,9 @@ void node_on_message(struct node *n, void *data)
 
 void node_on_disk(struct node *n)
 {
-    struct write *o = n->first_write;
-    if (!o || o->done_ms > n->w->now_ms)
+    if (!n->writes.first || n->writes.first->done_ms > n->w->now_ms)
         return;
-    n->first_write = o->next;
-    if (!o->next)
-        n->last_write = NULL;
+    const struct sim_write *o = writes_take(&n->writes);
     write_to_disk(n, o, o->n);
     after(n, pump_persisted(n->pump, now_of(n), o->entries[0].index, o->entries[o->n - 1].index));
 }

@@ -13,6 +13,7 @@
 #include "ledger/raft/pump.h"
 #include "tests/sim/consensus.h"
 #include "tests/sim/links.h"
+#include "tests/sim/writes.h"
 
 #include <setjmp.h>
 
@@ -61,14 +62,6 @@ struct checkpoint {
     struct log_conf conf;
 };
 
-/* A log write on its way to the disk. */
-struct write {
-    const struct log_entry *entries; /* the pump's: must live until it is told */
-    unsigned n;
-    uint64_t done_ms;
-    struct write *next;
-};
-
 struct world;
 
 /* State and log up to it, on the way to a node. */
@@ -90,7 +83,7 @@ struct node {
     uint64_t last;
     struct checkpoint durable;
     /* in memory */
-    struct write *first_write, *last_write;
+    struct writes writes;
     struct checkpoint taken; /* being written */
     bool checkpointing;
     uint64_t applied, hash, checked;
@@ -98,7 +91,6 @@ struct node {
     uint64_t skew_ms;
     struct log_entry *page;
     unsigned page_cap;
-    uint64_t change;                /* newest configuration in the log, as handed to the disk */
     uint64_t seeded_ms;             /* a copy came */
     uint64_t newest[NODES_MAX + 1]; /* message taken from each, in this life: its order */
 };
@@ -172,7 +164,7 @@ struct pump_io disk_and_network(struct node *n);
 /* To a node that has just started: something of before. */
 void echo(struct node *n);
 /* The first entries of the write reach the disk. */
-void write_to_disk(struct node *n, const struct write *o, unsigned entries);
+void write_to_disk(struct node *n, const struct sim_write *o, unsigned entries);
 
 /* ---- pump_faults.c ---- */
 void faults_draw(struct world *w); /* the profile and its rates */

@@ -391,7 +391,7 @@ static void handle(struct sim_node *n, const struct sim_event *e)
         on_message(n, e->data);
         break;
     case SIM_DISK:
-        if (n->first_write && (n->full_until_ms > w->now_ms || sim_rarely(w, w->rate.fail)))
+        if (n->writes.first && (n->full_until_ms > w->now_ms || sim_rarely(w, w->rate.fail)))
             n->dying = true; /* the log thread's on_fatal: the process ends */
         else if (disk_write_done(n, &first, &last))
             node_on_persisted(n->node, replica_now(n), first, last);

@@ -15,6 +15,7 @@
 #include "tests/sim/consensus.h"
 #include "tests/sim/links.h"
 #include "tests/sim/shadow.h"
+#include "tests/sim/writes.h"
 
 enum {
     SIM_NODES = LINKS_NODES,
@@ -118,14 +119,6 @@ struct sim_state {
     struct sim_record *record; /* by key */
     size_t n, cap;
 };
-/* A log write on its way. */
-struct sim_write {
-    const struct log_entry *entries; /* the pump's: live until it is told */
-    unsigned n;
-    uint64_t done_ms;
-    bool told; /* the node was told before it was on disk (a mutant) */
-    struct sim_write *next;
-};
 
 struct sim_world;
 
@@ -154,13 +147,12 @@ struct sim_node {
     struct log_entry *page;
     unsigned page_cap;
     /* memory */
-    struct sim_write *first_write, *last_write;
+    struct writes writes;
     struct serve_request *replied_to[1024];
     struct net_frame *reply[1024]; /* of the event being handled */
     unsigned replies;
     int64_t stamp_us;               /* of an entry that it proposed in this event; 0: none */
     uint64_t applied, committed;    /* checked so far, in this life */
-    uint64_t change;                /* newest configuration in the log, as handed to the disk */
     uint64_t newest[SIM_NODES + 1]; /* message taken from each, in this life: its order */
     uint64_t timer_ms;
     uint64_t paused_until_ms;
