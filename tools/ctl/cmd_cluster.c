@@ -80,7 +80,10 @@ static int cluster_out(struct ctl *c, const struct seen *s)
         out_bool(c, c->out, "refusing", s->leader->refusing);
     }
     members_out(c, s);
-    return s->leader ? CTL_OK : CTL_UNAVAILABLE;
+    return s->leader ? CTL_OK
+                     : ctl_fail(c, CTL_UNAVAILABLE, "unavailable",
+                                "no leader with a majority behind it: 'holdfastctl status' shows "
+                                "each node");
 }
 
 static int status(struct ctl *c, const struct ctl_args *a)

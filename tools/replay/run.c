@@ -254,6 +254,13 @@ static bool reach_state(struct replay *r, struct state_reader *view, struct stat
         bool ok = source_refresh(&r->source, &r->verdict) == 0;
         uint64_t to = meta->applied_index, last = source_last(&r->source);
         bool close = to - r->pos.index <= NEAR_ENTRIES || !r->source.live;
+        if (ok && to > last && r->source.archive && log_store_first(r->source.log) == 0) {
+            (void)replay_fail(&r->verdict, REPLAY_UNUSABLE, 0,
+                              "the archive ends at entry %" PRIu64
+                              ", the node was seeded at %" PRIu64 " and has no log yet",
+                              last, to);
+            ok = false;
+        }
         if (ok && (to < r->pos.index || to > last)) {
             (void)replay_fail(&r->verdict, REPLAY_MISMATCH, last + 1,
                               "the state stands at entry %" PRIu64 ", the log ends at %" PRIu64, to,
