@@ -17,6 +17,7 @@ struct edge_settlement {
     edge_settlement_done *done;
     void *arg;
     bool under_way;
+    bool complained;      /* one line, however often it is tried */
     uint64_t retry_at_ms; /* of the loop's clock */
 };
 
@@ -48,6 +49,13 @@ static void log_hold(const struct edge_settlement *x, const char *event, const c
              BASE_S("detail", detail), NULL);
 }
 
+static void complain(struct edge_settlement *x, const char *event, const char *detail)
+{
+    if (!x->complained)
+        log_hold(x, event, detail);
+    x->complained = true;
+}
+
 static void finish(struct edge_settlement *x, const struct edge_settled *settled)
 {
     struct edge_settlements *s = x->list;
@@ -71,7 +79,7 @@ static void on_decided(void *arg, const struct link_answer *a)
     struct edge_settlement *x = arg;
     if (a->outcome != LINK_ANSWERED || a->result == NULL) {
         if (a->outcome == LINK_REFUSED)
-            log_hold(x, "settlement_refused", a->detail);
+            complain(x, "settlement_refused", a->detail);
         try_later(x);
         return;
     }
@@ -126,7 +134,7 @@ static void try_now(struct edge_settlement *x)
                                 x);
     }
     if (rc == -EINVAL || rc == -EMSGSIZE)
-        log_hold(x, "settlement_invalid", "the command cannot be encoded");
+        complain(x, "settlement_invalid", "the command cannot be encoded");
     if (rc < 0)
         try_later(x);
 }

@@ -645,6 +645,39 @@ static void F8_a_cost_without_tokens_is_no_usage(void **state)
     }
 }
 
+static unsigned lines_with(FILE *log, const char *event)
+{
+    char line[4096];
+    unsigned n = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log) != NULL)
+        n += strstr(line, event) != NULL;
+    return n;
+}
+
+/* It is tried twice a second, for as long as it takes, with as many holds as there are. */
+static void F48_a_settlement_that_is_refused_is_logged_once(void **state)
+{
+    (void)state;
+    FILE *log = tmpfile();
+    int kept = dup(STDERR_FILENO);
+    CHECK(log != NULL && kept >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    test_ledger_set_mode(PROTO_CMD_settle, TEST_LEDGER_REFUSES);
+    provide_text(WHOLE, USAGE_3_5);
+    struct reply r = ask(",\"max_tokens\":7");
+    for (time_t end = time(NULL) + 20; test_ledger_refused() < 3 && time(NULL) < end;)
+        sched_yield();
+    test_ledger_set_mode(PROTO_CMD_settle, TEST_LEDGER_WORKS);
+    rig_wait_settled();
+    CHECK(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    assert_int_equal(r.status, 200);
+    reply_free(&r);
+    assert_true(test_ledger_refused() >= 3);
+    assert_int_equal(lines_with(log, "settlement_refused"), 1);
+    fclose(log);
+}
+
 /* As the worker publishes it. */
 static void wait_for_exchanges(int64_t n)
 {
@@ -708,6 +741,7 @@ int main(void)
         RIG_TEST(F1_a_client_that_leaves_while_reserving_is_released),
         RIG_TEST(F6_an_edge_with_a_wrong_clock_blames_no_client),
         RIG_TEST(F8_a_cost_without_tokens_is_no_usage),
+        RIG_TEST(F48_a_settlement_that_is_refused_is_logged_once),
         RIG_TEST(F27_a_request_that_waits_keeps_its_bytes_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

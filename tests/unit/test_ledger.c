@@ -36,7 +36,7 @@ static struct {
     struct proto_uuid org;
     struct proto_hash operator;
     enum test_ledger_mode mode[PROTO_CMD_MAX];
-    unsigned count[PROTO_CMD_MAX];
+    unsigned count[PROTO_CMD_MAX], refused;
     struct proto_settle settle;
     struct proto_reserve reserve;
     char customer[PROTO_NAME_MAX + 1], user[PROTO_NAME_MAX + 1];
@@ -221,10 +221,14 @@ static void run_command(struct item *i)
     struct core_position at;
     struct link_answer a = {.outcome = LINK_ANSWERED, .detail = "", .result = &result};
     enum test_ledger_mode mode = L.mode[i->kind];
-    if (mode != TEST_LEDGER_DOWN)
+    if (mode == TEST_LEDGER_REFUSES)
+        L.refused++;
+    if (mode != TEST_LEDGER_DOWN && mode != TEST_LEDGER_REFUSES)
         apply(i->bytes, i->n, &result);
     if (mode != TEST_LEDGER_WORKS) {
-        a.outcome = mode == TEST_LEDGER_DOWN ? LINK_UNAVAILABLE : LINK_UNKNOWN;
+        a.outcome = mode == TEST_LEDGER_DOWN      ? LINK_UNAVAILABLE
+                    : mode == TEST_LEDGER_REFUSES ? LINK_REFUSED
+                                                  : LINK_UNKNOWN;
         a.result = NULL;
     }
     core_machine_position(L.machine, &at);
@@ -427,6 +431,14 @@ struct proto_settle test_ledger_last_settle(void)
     struct proto_settle s = L.settle;
     pthread_mutex_unlock(&L.lock);
     return s;
+}
+
+unsigned test_ledger_refused(void)
+{
+    pthread_mutex_lock(&L.lock);
+    unsigned n = L.refused;
+    pthread_mutex_unlock(&L.lock);
+    return n;
 }
 
 unsigned test_ledger_count(unsigned kind)

@@ -17,9 +17,10 @@
 
 enum test_ledger_mode {
     TEST_LEDGER_WORKS,
-    TEST_LEDGER_DOWN,   /* nothing reaches it: LINK_UNAVAILABLE */
-    TEST_LEDGER_LOST,   /* it decides, and the answer is lost: LINK_UNKNOWN */
-    TEST_LEDGER_SILENT, /* commands wait until the mode changes */
+    TEST_LEDGER_DOWN,    /* nothing reaches it: LINK_UNAVAILABLE */
+    TEST_LEDGER_LOST,    /* it decides, and the answer is lost: LINK_UNKNOWN */
+    TEST_LEDGER_SILENT,  /* commands wait until the mode changes */
+    TEST_LEDGER_REFUSES, /* its node takes no such frame: LINK_REFUSED */
 };
 
 void test_ledger_open(void); /* genesis, one org with one team, nothing in it */
@@ -50,6 +51,7 @@ struct proto_org_row test_ledger_org(void);
 /* The last settle or release command that was decided, and its result. */
 struct proto_settle test_ledger_last_settle(void);
 unsigned test_ledger_count(unsigned kind); /* commands of that kind decided so far */
+unsigned test_ledger_refused(void);        /* by TEST_LEDGER_REFUSES */
 /* Attribution of the last reserve. */
 void test_ledger_last_reserve(char customer[PROTO_NAME_MAX + 1], char user[PROTO_NAME_MAX + 1],
                               struct proto_reserve *out);
