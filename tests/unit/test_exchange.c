@@ -4,11 +4,18 @@
  */
 #include "edge_rig.h"
 
+#include "edge/metrics.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -445,6 +452,60 @@ static void F31_drain_settles_what_is_under_way(void **state)
     assert_int_equal(test_ledger_org().open_holds, 0);
 }
 
+/* ---- what waits ---- */
+
+enum { SHORT_VALUES = 500000 };
+static char wide_body[2 * SHORT_VALUES + 256];
+
+/* With a key that looks like one, as anybody can make it. */
+static void *ask_with_wide_body(void *arg)
+{
+    char key[PROTO_KEY_TEXT_LEN + 1];
+    memcpy(key, rig.key, sizeof key);
+    key[PROTO_KEY_TEXT_LEN - 2] ^= 1;
+    struct reply r = rig_ask(&rig, "/v1/chat/completions", key, wide_body, NULL, 0);
+    *(int *)arg = r.status;
+    reply_free(&r);
+    return NULL;
+}
+
+/* As the worker publishes it. */
+static void wait_for_exchanges(int64_t n)
+{
+    for (time_t end = time(NULL) + 20; atomic_load(&rig.metrics->gauges.exchanges) != n;) {
+        assert_true(time(NULL) < end);
+        sched_yield();
+    }
+}
+
+static size_t allocated(void)
+{
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+/* Of what waits for the ledger only the bytes are kept, which are bounded and counted: parsed, a
+ * body of short values has eight times its size. */
+static void F27_a_request_that_waits_keeps_its_bytes_only(void **state)
+{
+    (void)state;
+    pthread_t client;
+    int status = 0;
+    int n = snprintf(wide_body, sizeof wide_body, "{\"model\":\"tiny\"," HELLO ",\"x\":[1");
+    for (size_t i = 1; i < SHORT_VALUES; i++, n += 2)
+        memcpy(wide_body + n, ",1", 2);
+    snprintf(wide_body + n, sizeof wide_body - (size_t)n, "]}");
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_SILENT);
+    size_t before = allocated();
+    assert_int_equal(pthread_create(&client, NULL, ask_with_wide_body, &status), 0);
+    wait_for_exchanges(1);
+    size_t more = allocated() - before;
+    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_WORKS);
+    pthread_join(client, NULL);
+    assert_int_equal(status, 401);
+    assert_true(more < (size_t)4 * sizeof wide_body);
+}
+
 #define RIG_TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
 
 int main(void)
@@ -474,6 +535,7 @@ int main(void)
         RIG_TEST(F27_paths_and_methods),
         RIG_TEST(F27_embeddings_and_completions),
         RIG_TEST(F31_drain_settles_what_is_under_way),
+        RIG_TEST(F27_a_request_that_waits_keeps_its_bytes_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,11 +4,9 @@
  */
 #include "edge_rig.h"
 
-#include "edge/metrics.h"
 #include "proto/base/check.h"
 
 #include <arpa/inet.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -420,21 +418,15 @@ static void F1_odd_answers_leave_nothing_held(void **state)
     }
 }
 
-static int dial_edge(void)
+/* A request on a socket of its own; the edge has read it when it has answered later ones. */
+static int send_request(const char *body)
 {
+    char text[1024];
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_port = htons((uint16_t)rig.edge_port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
-    return fd;
-}
-
-/* A request on a socket of its own; the edge has read it when it has answered later ones. */
-static int send_request(const char *body)
-{
-    char text[1024];
-    int fd = dial_edge();
     int n = snprintf(text, sizeof text,
                      "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
                      "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -678,48 +670,6 @@ static void F48_a_settlement_that_is_refused_is_logged_once(void **state)
     fclose(log);
 }
 
-/* As the worker publishes it. */
-static void wait_for_exchanges(int64_t n)
-{
-    for (time_t end = time(NULL) + 20; atomic_load(&rig.metrics->gauges.exchanges) != n;) {
-        CHECK(time(NULL) < end);
-        sched_yield();
-    }
-}
-
-static size_t allocated(void)
-{
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
-
-/* Of what waits for the ledger only the bytes are kept, which are bounded and counted: parsed, a
- * body of short values has eight times its size, and anybody may send it. */
-static void F27_a_request_that_waits_keeps_its_bytes_only(void **state)
-{
-    (void)state;
-    enum { VALUES = 500000 };
-    static char body[2 * VALUES + 256], head[512];
-    int n = snprintf(body, sizeof body, "{\"model\":\"dead\"," HELLO ",\"x\":[1");
-    for (size_t i = 1; i < VALUES; i++, n += 2)
-        memcpy(body + n, ",1", 2);
-    n += snprintf(body + n, sizeof body - (size_t)n, "]}");
-    int head_n = snprintf(head, sizeof head,
-                          "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer "
-                          "%s\r\nContent-Length: %d\r\n\r\n",
-                          rig.key, n);
-    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_SILENT);
-    size_t before = allocated();
-    int fd = dial_edge();
-    CHECK(send_all(fd, head, (size_t)head_n) && send_all(fd, body, (size_t)n));
-    wait_for_exchanges(1);
-    size_t more = allocated() - before;
-    assert_true(more < (size_t)4 * sizeof body);
-    close(fd);
-    test_ledger_set_mode(PROTO_CMD_reserve, TEST_LEDGER_WORKS);
-    wait_for_exchanges(0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -742,7 +692,6 @@ int main(void)
         RIG_TEST(F6_an_edge_with_a_wrong_clock_blames_no_client),
         RIG_TEST(F8_a_cost_without_tokens_is_no_usage),
         RIG_TEST(F48_a_settlement_that_is_refused_is_logged_once),
-        RIG_TEST(F27_a_request_that_waits_keeps_its_bytes_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
