@@ -174,6 +174,8 @@ test('F30_the_price_maps_of_others_are_imported_whole', {
     const genai = await cluster.ctl('price', 'import', shared('prices/genai_prices_data.json'), '--at', '2026-08-01T12:00:00Z');
     assert.equal(genai.version, litellm.version + 1);
     assert.ok(genai.rows > 1000);
+    assert.ok(genai.dropped > 0 && genai.dropped < litellm.rows);
+    assert.equal(genai.dropped_names.length, 20);
     for (const edge of [1, 2]) {
         assert.equal(await call(edge, 'gpt-4o'), '0.0000825');
     }
@@ -186,7 +188,10 @@ test('F30_the_price_maps_of_others_are_imported_whole', {
     assert.ok(versions.slice(2).every((version) => [litellm.version, genai.version].includes(version)));
     const { audit } = await cluster.ctl('audit', '--group');
     assert.ok(audit.some((one) => one.action === 'price_import'));
-    await importPrices(cluster, { flat: priced({ input_cost_per_request: '0.001' }) });
+    const flat = await importPrices(cluster, { flat: priced({ input_cost_per_request: '0.001' }) });
+    assert.equal(flat.dropped, genai.rows);
+    const again = await importPrices(cluster, { flat: priced({ input_cost_per_request: '0.001' }) });
+    assert.deepEqual([again.dropped, again.dropped_names], [0, []]);
     await edgesReady(cluster);
 });
 

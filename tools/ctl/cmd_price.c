@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 enum {
-    IMPORT_TRIES = 3, /* somebody else imports at the same time: start over, this often */
+    DROPPED_NAMES = 20, /* told of the models that an import leaves without a price */
+    IMPORT_TRIES = 3,   /* somebody else imports at the same time: start over, this often */
     ROWS_MAX = 20000 /* CORE_PRICE_ROWS_MAX of ledger/core/record.h, told before anything is sent */
 };
 
@@ -70,6 +71,62 @@ static int send_rows(struct ctl *c, const struct prices *p, uint32_t version, co
     return CTL_OK;
 }
 
+/* ---- what an import leaves without a price ---- */
+
+static int compare_models(const void *a, const void *b)
+{
+    const struct proto_str *x = a, *y = b;
+    int order = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+struct dropping {
+    struct proto_str *models; /* of the new catalogue, in order */
+    uint32_t n, dropped;
+    yyjson_mut_val *names; /* the first DROPPED_NAMES */
+};
+
+static int dropped_row(struct ctl *c, struct proto_str row, void *ctx)
+{
+    struct dropping *d = ctx;
+    struct proto_price p;
+    struct proto_reader r = proto_reader_over(row.p, row.n);
+    if (!proto_price_get(&r, &p))
+        return -EBADMSG;
+    if (bsearch(&p.model, d->models, d->n, sizeof p.model, compare_models))
+        return 0;
+    if (d->dropped++ < DROPPED_NAMES)
+        yyjson_mut_arr_add_strncpy(c->doc, d->names, p.model.p, p.model.n);
+    return 0;
+}
+
+/* Calls of a model that the new catalogue does not have will be refused as unpriced. */
+static int find_dropped(struct ctl *c, const struct prices *p)
+{
+    struct dropping d = {.n = p->n_rows, .names = yyjson_mut_arr(c->doc)};
+    d.models = calloc(p->n_rows, sizeof *d.models);
+    if (!d.models)
+        return ctl_fail(c, CTL_USAGE, "catalogue", "no memory");
+    for (uint32_t i = 0; i < p->n_rows; i++)
+        d.models[i] = p->rows[i].price.model;
+    qsort(d.models, d.n, sizeof *d.models, compare_models);
+    int rv = ctl_query(c, PROTO_QUERY_prices, NULL, 0, false, dropped_row, &d);
+    free(d.models);
+    if (rv != CTL_OK)
+        return rv;
+    out_uint(c, c->out, "dropped", d.dropped);
+    yyjson_mut_obj_add_val(c->doc, c->out, "dropped_names", d.names);
+    if (d.dropped > 0 && !c->json)
+        fprintf(stderr,
+                "%u models of the catalogue so far have no price in this one (%s%s): calls of them "
+                "are unpriced from now on\n",
+                d.dropped, yyjson_mut_get_str(yyjson_mut_arr_get_first(d.names)),
+                d.dropped > 1 ? " ..." : "");
+    return CTL_OK;
+}
+
+/* ---- the import ---- */
+
 static int send_all(struct ctl *c, const struct prices *p, const char *source)
 {
     struct ctl_reply reply;
@@ -77,6 +134,8 @@ static int send_all(struct ctl *c, const struct prices *p, const char *source)
     int rv = CTL_OK;
     for (int i = 0; i < IMPORT_TRIES; i++) {
         rv = ctl_query(c, PROTO_QUERY_totals, NULL, 0, false, totals_row, &active);
+        if (rv == CTL_OK)
+            rv = find_dropped(c, p);
         if (rv == CTL_OK)
             rv = send_rows(c, p, active + 1, source, &reply);
         if (rv != CTL_REFUSED || reply.result.code != PROTO_VERSION_CONFLICT)
