@@ -73,7 +73,8 @@ void exchange_relay_begin(struct edge_exchange *x)
 static void fail(struct edge_exchange *x, const char *code, const char *message)
 {
     edge_error_set(&x->error, 502, "provider_error", code, "%s", message);
-    base_log_seldom(BASE_LOG_WARN, code, x->route->provider->name, NULL);
+    base_log_seldom(BASE_LOG_WARN, code, x->route->provider->name, BASE_I("status", x->status),
+                    BASE_S("path", x->api->upstream_path), NULL);
 }
 
 /* False: the exchange was stopped, and may be gone. */
