@@ -16,12 +16,23 @@ enum { STOPPED_MS = NODE_STOP_MS + 2000 /* clocks run too slow, processes pause 
 
 /* ---- a record changes ---- */
 
-/* And nodes that have nothing: together a minority. */
+/* Whether somebody's log begins only behind the end of this node's. */
+static bool is_behind(const struct sim_world *w, const struct sim_node *n)
+{
+    for (int i = 1; i <= w->n; i++)
+        if (!w->node[i].lost && w->node[i].first > n->last)
+            return true;
+    return false;
+}
+
+/* Nodes that a majority has to do without: they lie, have nothing, or need a copy. */
 unsigned lies_minority(const struct sim_world *w)
 {
     unsigned k = 0;
-    for (int i = 1; i <= w->n; i++)
-        k += w->node[i].lies || w->node[i].lost;
+    for (int i = 1; i <= w->n; i++) {
+        const struct sim_node *n = &w->node[i];
+        k += n->lies || n->lost || is_behind(w, n);
+    }
     return k;
 }
 

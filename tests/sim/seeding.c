@@ -372,7 +372,7 @@ void seeding_look(struct sim_world *w)
         if (!n->up || n == leader || n->node->leader != (uint64_t)leader->id ||
             common(n, leader) >= pump_first(leader->node->pump))
             continue;
-        if (lies_minority(w) - n->lies < (unsigned)(w->n - 1) / 2)
+        if (lies_minority(w) <= (unsigned)(w->n - 1) / 2) /* it is one of them */
             seeding_lose_disk(n, "too far behind the leader's log");
         else
             (void)replay_all(w);

@@ -127,8 +127,8 @@ static void draw_rates(struct sim_world *w)
     unsigned loss = sim_below(&w->random, 100);
     if (loss < 25)
         w->rate.spoil = 20 + up_to(w, 100);
-    if (loss < 12 && w->n == 5) /* of five nodes, two */
-        w->rate.wipe = 30;
+    if (loss < 25 && w->n == 5) /* of five nodes, two */
+        w->rate.wipe = 100;
     if (loss >= 25 && loss < 40)
         w->rate.wipe = 50;
     if (loss >= 40 && loss < 65)
@@ -325,7 +325,7 @@ static void fault(struct sim_world *w)
         fault_trim(w, any(w));
     if (sim_often(w, r->wipe))
         fault_wipe(w, any(w));
-    if (sim_often(w, r->trim / 10))
+    if (sim_often(w, w->moved ? 50 : r->trim / 10))
         seeding_look(w);
     sim_put(&w->events, w->now_ms + 50 + sim_below(&w->random, 500), SIM_FAULT, 0, 0, NULL);
 }
@@ -353,7 +353,7 @@ static void heal(struct sim_world *w)
             replica_start(n);
     }
     w->operated = sim_permille(&w->random, 700);
-    if (w->lied || w->rate.trim > 0)
+    if (w->lied || w->moved || w->rate.trim > 0)
         for (unsigned i = 1; i <= 5; i++)
             sim_put(&w->events, w->now_ms + i * 1200, SIM_OPERATOR, 0, 0, NULL);
     if (w->lied || w->moved || w->rate.trim > 0)
@@ -470,7 +470,7 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
     case SIM_OPERATOR:
         for (int i = 1; i <= w->n && w->operated; i++)
             lies_rebuild(&w->node[i], false);
-        if (w->rate.trim > 0)
+        if (w->moved || w->rate.trim > 0)
             seeding_look(w);
         break;
     case SIM_SEED:
