@@ -11,7 +11,7 @@ import { Bench, judgeAll, judgeCalls } from './lib/bench.mjs';
 import { chance } from './lib/chance.mjs';
 
 const HOURS = Number(process.env.HOLDFAST_CHAOS_HOURS ?? 0);
-const SECONDS = HOURS ? HOURS * 3600 : process.env.HOLDFAST_CHAOS_BRIEF ? 8 : 30; // of each of the two campaigns
+const SECONDS = HOURS ? HOURS * 3600 : process.env.HOLDFAST_CHAOS_BRIEF ? 5 : 30; // of each of the two campaigns
 const PRICE = 1_000_003;
 const CEILING = 300;
 const cluster = await Cluster.start({ after }, { nodes: 3, edges: 2, mockArgs: ['--latency-ms', '3'] });
