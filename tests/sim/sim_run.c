@@ -128,9 +128,9 @@ static void draw_rates(struct sim_world *w)
     if (loss < 25)
         w->rate.spoil = 20 + up_to(w, 100);
     if (loss < 25 && w->n == 5) /* of five nodes, two */
-        w->rate.wipe = 100;
-    if (loss >= 25 && loss < 40)
-        w->rate.wipe = 50;
+        w->rate.wipe = 60;
+    if (loss >= 25 && loss < 34)
+        w->rate.wipe = 40;
     if (loss >= 40 && loss < 65)
         w->rate.trim = 300;
 }
