@@ -24,8 +24,7 @@
 enum {
     INTAKE_WAITING_MAX = 65536,
     INTAKE_FLIGHTS = 8,
-    /* Of an entry. A budget of an org with 10,000 of them costs about 10 ms to put; all flights
-     * together must leave the loop to its heartbeats in time. */
+    /* Of an entry: all flights together must leave the loop to its heartbeats in time. */
     INTAKE_HEAVY_MAX = 4,
     INTAKE_PAYLOAD_MAX =
         PROTO_BATCH_BYTES + PROTO_COMMAND_MAX + PROTO_BATCH_HEADER_MAX + 8 * PROTO_BATCH_COMMANDS,

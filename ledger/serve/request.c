@@ -19,13 +19,6 @@ static struct serve_request *refuse(struct serve_refusal *refusal, enum proto_re
     return NULL;
 }
 
-/* Those that walk over many records: an org's budgets, a price list. */
-static bool is_heavy(unsigned kind)
-{
-    return kind == PROTO_CMD_budget_put || kind == PROTO_CMD_budget_delete ||
-           kind == PROTO_CMD_team_delete || kind == PROTO_CMD_price_import;
-}
-
 /* Seals in place: the bytes are the frame's own. */
 static bool open_command(struct serve_command *c, struct proto_str bytes, const char **error)
 {
@@ -37,7 +30,7 @@ static bool open_command(struct serve_command *c, struct proto_str bytes, const 
     c->p = (const uint8_t *)bytes.p;
     c->n = bytes.n;
     c->urgent = head.kind == PROTO_CMD_settle || head.kind == PROTO_CMD_release;
-    c->heavy = is_heavy(head.kind);
+    c->heavy = head.kind == PROTO_CMD_price_import; /* hundreds of rows */
     c->deadline_us = head.deadline_us;
     /* An org's id ends, a credential's hash begins, with bytes that differ at random. */
     static const struct proto_uuid none;

@@ -19,7 +19,7 @@ struct serve_command {
     const uint8_t *p; /* sealed, in the request's frame */
     uint32_t n;
     bool urgent;  /* settle and release: before the others */
-    bool heavy;   /* walks over many records: may cost the machine milliseconds */
+    bool heavy;   /* changes many records: may cost the machine a millisecond */
     uint8_t lane; /* of its org, or of its credential where it names none */
     enum serve_state state;
     int64_t deadline_us; /* 0: none */

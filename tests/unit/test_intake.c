@@ -62,7 +62,7 @@ static struct serve_request *request(const char *kinds)
         link_uuid7(&c.head.id);
         c.head.kind = *k == 'r'   ? PROTO_CMD_release
                       : *k == 'x' ? PROTO_CMD_extend
-                      : *k == 'b' ? PROTO_CMD_budget_delete
+                      : *k == 'p' ? PROTO_CMD_price_import
                                   : PROTO_CMD_team_create;
         c.head.deadline_us = *k == 'l' ? 1000 : 0;
         assert_true(proto_command_put(&one, &c));
@@ -234,14 +234,14 @@ static void F1_commands_past_their_deadline_are_not_proposed(void **state)
     teardown(&in, &e);
 }
 
-/* What walks over many records: a few in an entry, calls beside them. */
+/* What changes many records: a few in an entry, calls beside them. */
 static void F48_an_entry_holds_a_few_heavy_commands(void **state)
 {
     (void)state;
     struct intake in;
     struct ended e;
     setup(&in, &e);
-    struct serve_request *r = request("bbbbbbbbbr");
+    struct serve_request *r = request("pppppppppr");
     assert_true(intake_offer(&in, r));
     static const unsigned want[] = {1 + INTAKE_HEAVY_MAX, INTAKE_HEAVY_MAX, 1};
     for (uint64_t i = 0; i < 3; i++) {
