@@ -39,7 +39,7 @@ static int spoil(MDB_txn *txn, unsigned *n)
 int main(int argc, char **argv)
 {
     char path[4096];
-    MDB_env *env;
+    MDB_env *env = NULL;
     MDB_txn *txn;
     unsigned n = 0;
     if (argc != 2)
@@ -59,5 +59,7 @@ int main(int argc, char **argv)
     if (rv == 0)
         rv = mdb_txn_commit(txn);
     printf("%u organisations: %s\n", n, mdb_strerror(rv));
+    if (env)
+        mdb_env_close(env);
     return rv == 0 && n > 0 ? 0 : 1;
 }
