@@ -146,12 +146,15 @@ void lies_parted(struct sim_node *n, uint64_t index)
     }
 }
 
-/* Whether the message names a chain that is not the node's. */
+/* Whether the message names a chain that is not the node's, and is right: another one that lies may
+ * be known for it already. */
 bool lies_shown_by(const struct sim_node *n, const void *bytes, size_t len)
 {
     struct proto_hash ours;
     struct notice said;
     return n->lies && n->parted > 0 && engine_notice(bytes, len, &said) && said.index > 0 &&
+           said.index <= n->w->applied &&
+           memcmp(&n->w->chain[said.index], &said.chain, sizeof ours) == 0 &&
            core_machine_chain_at(n->node->machine, said.index, &ours) &&
            memcmp(&ours, &said.chain, sizeof ours) != 0;
 }
