@@ -35,12 +35,16 @@ void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
     p->applied = said->applied;
     if (!ours || said->index == 0)
         return;
-    p->compared = said->index;
     if (memcmp(ours->b, said->chain.b, sizeof ours->b) == 0) {
+        if (said->index < p->parted)
+            return; /* it has started again, and stands where we were one still */
+        if (p->with != ACCORD_AGREES || said->index > p->compared)
+            p->compared = said->index;
         p->with = ACCORD_AGREES;
         p->parted = 0;
         return;
     }
+    p->compared = said->index;
     p->with = ACCORD_DIFFERS;
     if (p->parted == 0 || said->index < p->parted)
         p->parted = said->index;

@@ -23,7 +23,7 @@ enum accord_with { ACCORD_UNKNOWN, ACCORD_AGREES, ACCORD_DIFFERS };
 struct accord_peer {
     uint64_t id;       /* 0: free */
     uint64_t applied;  /* it said last that it stands here */
-    uint64_t compared; /* index of the last comparison */
+    uint64_t compared; /* index of the last comparison that says something */
     uint64_t parted;   /* lowest index at which it was seen to differ; 0: it agrees */
     enum accord_with with;
     struct proto_hash ours, theirs; /* where it differs */

@@ -105,6 +105,22 @@ static void F50_an_agreement_of_before_decides_nothing(void **state)
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
 }
 
+/* Who starts again from a checkpoint of before stands where all were one: that mends nothing. */
+static void F50_a_restart_does_not_end_a_dispute(void **state)
+{
+    (void)state;
+    struct accord a = {0};
+    heard(&a, 2, 20, &two, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 2, 14, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 3, 21, &one, &one);
+    heard(&a, 3, 15, &one, &one); /* what it said of 21 stays said */
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
+    heard(&a, 2, 20, &one, &one); /* its state was made anew */
+    assert_null(accord_other(&a));
+}
+
 static void F50_chains_are_told_where_the_other_one_stands(void **state)
 {
     (void)state;
@@ -224,6 +240,7 @@ int main(void)
         cmocka_unit_test(F50_without_a_majority_all_stop),
         cmocka_unit_test(F50_an_entry_that_contradicts_asks_everybody_anew),
         cmocka_unit_test(F50_an_agreement_of_before_decides_nothing),
+        cmocka_unit_test(F50_a_restart_does_not_end_a_dispute),
         cmocka_unit_test(F50_chains_are_told_where_the_other_one_stands),
         cmocka_unit_test(F50_a_notice_may_grow),
         cmocka_unit_test(F43_a_disk_is_short_until_a_quarter_more_is_free),
