@@ -152,7 +152,8 @@ void promises_liveness(struct sim_world *w)
         sim_fail(w, "LIVENESS: %" PRIu64 " answers in %" PRIu64 " ms after the heal",
                  w->counters.answers - w->answers_at_heal, w->now_ms - w->heal_ms);
     for (int i = 1; i <= w->n; i++)
-        if (w->node[i].lost && w->now_ms > w->node[i].lost_ms + 9000)
+        if (w->node[i].lost && w->now_ms > w->node[i].lost_ms + 9000 &&
+            w->now_ms > w->seeded_ms + 9000) /* one at a time */
             sim_fail(w, "LIVENESS: n%d could not be seeded", i);
     for (int i = 1; i <= w->n; i++)
         if (w->node[i].up && !w->node[i].lies && w->node[i].applied + 100 < leader->applied)

@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ANSWER_MS = 12, PAUSE_MS = 150, RETRY_MS = 400, PATIENCE = 20, PATH = 200 };
+enum { ANSWER_MS = 12, PAUSE_MS = 150, RETRY_MS = 400, PATIENCE = 30, PATH = 200 };
 #define MAP_BYTES (UINT64_C(64) << 20)
 
 /* What a node that answers shows: real stores, brought up to its simulated disk. */
@@ -332,6 +332,7 @@ void seeding_run(struct sim_node *n)
     if (rv == 0) {
         take_directory(&v, dir);
         n->lost = false;
+        w->seeded_ms = w->now_ms;
         w->counters.seedings++;
         w->counters.seedings_resumed += facts.resumed;
         replica_start(n);

@@ -267,6 +267,7 @@ struct sim_world {
     struct sim_random random;
     struct sim_events events;
     uint64_t seed, now_ms, heal_ms, end_ms, next_check_ms;
+    uint64_t seeded_ms; /* when the last lost disk was back */
     int n;
     struct sim_node node[SIM_NODES + 1]; /* 1 .. n */
     struct links links;
