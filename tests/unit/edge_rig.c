@@ -177,9 +177,19 @@ struct taking {
     size_t head_len, leave_after;
 };
 
+/* What holds n bytes; by doubling, or an answer of many megabytes is copied at every piece. */
+static size_t room_for(size_t n)
+{
+    size_t room = 256;
+    while (room < n)
+        room *= 2;
+    return room;
+}
+
 static void append(char **text, size_t *len, const char *bytes, size_t n)
 {
-    *text = realloc(*text, *len + n + 1);
+    if (*text == NULL || room_for(*len + n + 1) > room_for(*len + 1))
+        *text = realloc(*text, room_for(*len + n + 1));
     CHECK(*text != NULL);
     memcpy(*text + *len, bytes, n);
     *len += n;
