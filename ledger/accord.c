@@ -36,16 +36,20 @@ void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
     if (!ours || said->index == 0)
         return;
     if (memcmp(ours->b, said->chain.b, sizeof ours->b) == 0) {
-        if (said->index < p->parted)
-            return; /* it has started again, and stands where we were one still */
+        if (said->index < p->parted) {
+            p->again = true; /* it stands where we were one still */
+            return;
+        }
         if (p->with != ACCORD_AGREES || said->index > p->compared)
             p->compared = said->index;
         p->with = ACCORD_AGREES;
         p->parted = 0;
+        p->again = false;
         return;
     }
     p->compared = said->index;
     p->with = ACCORD_DIFFERS;
+    p->again = false;
     if (p->parted == 0 || said->index < p->parted)
         p->parted = said->index;
     p->ours = *ours;
@@ -85,7 +89,7 @@ enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers
                                  bool we_vote)
 {
     const uint64_t from = disputed_from(a, peers, n);
-    unsigned voters = we_vote, agree = we_vote, differ = 0, unknown = 0;
+    unsigned voters = we_vote, agree = we_vote, differ = 0, unknown = 0, open = 0;
     if (a->verdict == ACCORD_MINORITY)
         return a->verdict;
     for (unsigned i = 0; i < n; i++) {
@@ -95,15 +99,18 @@ enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers
             continue;
         if (with == ACCORD_AGREES && p->compared < from)
             with = ACCORD_UNKNOWN;
+        /* Who differed and has started again may be mended: it is asked once more. */
+        bool again = with == ACCORD_DIFFERS && p->again;
         voters++;
         agree += with == ACCORD_AGREES;
-        differ += with == ACCORD_DIFFERS;
-        unknown += with == ACCORD_UNKNOWN;
+        differ += with == ACCORD_DIFFERS && !again;
+        unknown += with == ACCORD_UNKNOWN || again;
+        open += again;
     }
     unsigned majority = voters / 2 + 1;
     if (agree >= majority)
         a->doubt = false;
-    if (agree >= majority || (differ == 0 && !a->doubt))
+    if (agree >= majority || (differ == 0 && open == 0 && !a->doubt))
         a->verdict = ACCORD_SOUND;
     else if (agree + unknown < majority)
         a->verdict = ACCORD_MINORITY;

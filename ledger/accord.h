@@ -25,6 +25,7 @@ struct accord_peer {
     uint64_t applied;  /* it said last that it stands here */
     uint64_t compared; /* index of the last comparison that says something */
     uint64_t parted;   /* lowest index at which it was seen to differ; 0: it agrees */
+    bool again;        /* it has started again before `parted` since: as it was, or mended */
     enum accord_with with;
     struct proto_hash ours, theirs; /* where it differs */
 };

@@ -121,6 +121,25 @@ static void F50_a_restart_does_not_end_a_dispute(void **state)
     assert_null(accord_other(&a));
 }
 
+/* Two that differed at different times are no majority against us when the first one has been
+ * mended since: it has not come far enough again to say so. holdfast-sim, seed 2065421 of its
+ * version. */
+static void F50_who_was_mended_is_asked_once_more(void **state)
+{
+    (void)state;
+    struct accord a = {0};
+    heard(&a, 2, 47, &two, &one);
+    heard(&a, 3, 48, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
+    heard(&a, 2, 10, &one, &one); /* its state was made anew, from the log */
+    heard(&a, 3, 87, &three, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 2, 90, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
+    heard(&a, 2, 91, &three, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_MINORITY);
+}
+
 static void F50_chains_are_told_where_the_other_one_stands(void **state)
 {
     (void)state;
@@ -241,6 +260,7 @@ int main(void)
         cmocka_unit_test(F50_an_entry_that_contradicts_asks_everybody_anew),
         cmocka_unit_test(F50_an_agreement_of_before_decides_nothing),
         cmocka_unit_test(F50_a_restart_does_not_end_a_dispute),
+        cmocka_unit_test(F50_who_was_mended_is_asked_once_more),
         cmocka_unit_test(F50_chains_are_told_where_the_other_one_stands),
         cmocka_unit_test(F50_a_notice_may_grow),
         cmocka_unit_test(F43_a_disk_is_short_until_a_quarter_more_is_free),
