@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { DEADLINE_MS, until, within } from './wait.mjs';
 
 const running = new Set();
+const LAST_LINES_MS = 1000;
 const LINES_KEPT = 2000; // of a program's output, for waitLine and for errors; the file has all
 
 function killAll() {
@@ -42,7 +43,11 @@ export class Program {
         running.add(this);
         this.exited = new Promise((resolve) => {
             // 'close' comes after the last line of output, but never if a grandchild holds the pipe.
-            this.child.once('exit', (code, signal) => this.#gone({ code, signal }, resolve));
+            this.child.once('exit', (code, signal) => {
+                const gone = () => this.#gone({ code, signal }, resolve);
+                this.child.once('close', gone);
+                setTimeout(gone, LAST_LINES_MS).unref();
+            });
             this.child.once('error', (error) => this.#gone({ code: null, signal: null, error }, resolve));
         });
         this.child.stdout.on('error', () => {});
