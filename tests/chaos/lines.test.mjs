@@ -41,9 +41,10 @@ async function underLoad(t, name, what) {
     await tenant.quiet({ deadlineMs: 60_000 });
     await nodesAgree(cluster, { deadlineMs: 60_000 });
     for (const n of nodes) {
-        const { served, unserved, ...wrong } = await judgeCalls(cluster, n, load.records);
-        t.diagnostic(`node ${n}: ${served} calls ${JSON.stringify(wrong)}`); // unserved: of earlier tests
-        assert.ok(served > 0 && unserved >= 0);
+        const { served, ...wrong } = await judgeCalls(cluster, n, load.records);
+        delete wrong.unserved; // those are of earlier tests
+        t.diagnostic(`node ${n}: ${served} calls ${JSON.stringify(wrong)}`);
+        assert.ok(served > 0);
         assert.deepEqual(wrong, { lost: 0, doubled: 0, differing: 0, drift: 0 });
     }
 }
