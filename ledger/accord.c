@@ -26,6 +26,14 @@ static struct accord_peer *find_or_add(struct accord *a, uint64_t id)
     return free_slot;
 }
 
+/* Those that differed before may have been mended meanwhile. */
+static void ask_others_again(struct accord *a, const struct accord_peer *but)
+{
+    for (unsigned i = 0; i < PUMP_SERVERS_MAX; i++)
+        if (&a->peers[i] != but && a->peers[i].with == ACCORD_DIFFERS)
+            a->peers[i].again = true;
+}
+
 void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
                   const struct proto_hash *ours)
 {
@@ -47,6 +55,8 @@ void accord_heard(struct accord *a, uint64_t peer, const struct notice *said,
         p->again = false;
         return;
     }
+    if (p->with != ACCORD_DIFFERS)
+        ask_others_again(a, p);
     p->compared = said->index;
     p->with = ACCORD_DIFFERS;
     p->again = false;
@@ -99,7 +109,6 @@ enum accord_verdict accord_judge(struct accord *a, const struct pump_peer *peers
             continue;
         if (with == ACCORD_AGREES && p->compared < from)
             with = ACCORD_UNKNOWN;
-        /* Who differed and has started again may be mended: it is asked once more. */
         bool again = with == ACCORD_DIFFERS && p->again;
         voters++;
         agree += with == ACCORD_AGREES;

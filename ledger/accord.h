@@ -10,7 +10,8 @@
  *
  * While DISPUTED nobody decides or answers anything. That ends with the word of one node more;
  * where a majority cannot come about at all (two of two differ, or all three) every node is a
- * MINORITY.
+ * MINORITY. That is for good, so it takes fresh words: who differed may have been mended since. It
+ * is asked once more when it is seen to have started again, and when another node begins to differ.
  */
 #ifndef HOLDFAST_LEDGER_ACCORD_H
 #define HOLDFAST_LEDGER_ACCORD_H
@@ -25,7 +26,7 @@ struct accord_peer {
     uint64_t applied;  /* it said last that it stands here */
     uint64_t compared; /* index of the last comparison that says something */
     uint64_t parted;   /* lowest index at which it was seen to differ; 0: it agrees */
-    bool again;        /* it has started again before `parted` since: as it was, or mended */
+    bool again;        /* it differed; as it was or mended, its next word says */
     enum accord_with with;
     struct proto_hash ours, theirs; /* where it differs */
 };

@@ -127,6 +127,16 @@ void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit)
                                                            .leader_commit = commit};
 }
 
+bool guard_probe_trail(struct raft_message *heartbeat, uint64_t first, uint64_t term)
+{
+    struct raft_append_entries *a = &heartbeat->append_entries;
+    if (first >= a->prev_log_index || term == 0)
+        return false;
+    a->prev_log_index = first;
+    a->prev_log_term = term;
+    return true;
+}
+
 bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
                             uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term)
 {
@@ -143,26 +153,27 @@ bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **en
     return true;
 }
 
-static struct raft_server *server_of(struct raft_configuration *conf, raft_id id)
+bool guard_lend_vote(struct raft_configuration *conf, raft_id self, struct guard_lent *lent)
 {
+    static char nowhere[] = "unlisted";
+    unsigned at = 0;
+    while (at < conf->n && conf->servers[at].id != self)
+        at++;
+    if (at == GUARD_LENT_MAX || conf->n > GUARD_LENT_MAX ||
+        (at < conf->n && conf->servers[at].role == RAFT_VOTER))
+        return false;
     for (unsigned i = 0; i < conf->n; i++)
-        if (conf->servers[i].id == id)
-            return &conf->servers[i];
-    return NULL;
+        lent->server[i] = conf->servers[i];
+    if (at == conf->n)
+        lent->server[at] = (struct raft_server){.id = self, .address = nowhere};
+    lent->server[at].role = RAFT_VOTER;
+    lent->own = *conf;
+    conf->servers = lent->server;
+    conf->n += at == conf->n;
+    return true;
 }
 
-int guard_joining_may_vote(struct raft_configuration *conf, raft_id self)
+void guard_lent_back(struct raft_configuration *conf, const struct guard_lent *lent)
 {
-    struct raft_server *s = server_of(conf, self);
-    int role = s ? s->role : RAFT_SPARE;
-    if (s && role == RAFT_STANDBY)
-        s->role = RAFT_VOTER;
-    return role;
-}
-
-void guard_joining_done(struct raft_configuration *conf, raft_id self, int role)
-{
-    struct raft_server *s = server_of(conf, self);
-    if (s && role == RAFT_STANDBY)
-        s->role = role;
+    *conf = lent->own;
 }

@@ -73,6 +73,13 @@ void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t m
  * entry, or it would hear nothing, and elect another. */
 void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
 
+/* 7e, leader: the follower's log may reach into the trail all the same: it has acknowledged less,
+ * or ends with entries of its own. The engine does not look: on a rejection it begins again behind
+ * what was acknowledged, finds that before the trail, and waits on. So that heartbeat is preceded
+ * by one at the trail's first entry (`first`, `term`); who has it says so, and the engine goes on
+ * from there. False: there is no entry before the heartbeat's. */
+bool guard_probe_trail(struct raft_message *heartbeat, uint64_t first, uint64_t term);
+
 /* 8. Before the trail. Entries in front of its trail look new to the engine: it appends them behind
  * the last one. All of them are applied here, so the message is made to begin behind what is
  * applied (index and term): the same promise, with the part we have left out. `term` is our
@@ -81,12 +88,18 @@ void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
 bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
                             uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term);
 
-/* 9. Votes of those who join. A server that does not know yet of its own promotion grants no vote,
- * and a leader that restarts in that moment may need just that one. Whose vote counts is the
- * asker's to know, by the newer log that it must have. So while it is asked, the engine believes
- * that we have one (and forgets a leader that is silent: it keeps no time without a vote). Returns
- * the role to be put back by guard_joining_done. */
-int guard_joining_may_vote(struct raft_configuration *conf, raft_id self);
-void guard_joining_done(struct raft_configuration *conf, raft_id self, int role);
+/* 9. Votes of those who join. A server that does not know yet of its own promotion, or not even
+ * that it has been added, grants no vote, and a leader that restarts in that moment may need just
+ * that one. Whose vote counts is the asker's to know, by the newer log that it must have (Ongaro's
+ * thesis, 4.1). So while it is asked, the engine sees a configuration in which we have a vote (and
+ * forgets a leader that is silent: it keeps no time without a vote). True if one was lent; it is
+ * taken back by guard_lent_back. The engine must be a follower. */
+enum { GUARD_LENT_MAX = 10 };
+struct guard_lent {
+    struct raft_server server[GUARD_LENT_MAX];
+    struct raft_configuration own;
+};
+bool guard_lend_vote(struct raft_configuration *conf, raft_id self, struct guard_lent *lent);
+void guard_lent_back(struct raft_configuration *conf, const struct guard_lent *lent);
 
 #endif

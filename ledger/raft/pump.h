@@ -56,6 +56,7 @@ enum pump_guard {
     PUMP_GUARD_BEGIN = 512,
     PUMP_GUARD_OLD_REJECTION = 1024,
     PUMP_GUARD_JOINING = 2048,
+    PUMP_GUARD_TRAIL = 4096,
 };
 
 struct pump_config {

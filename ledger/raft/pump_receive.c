@@ -150,6 +150,8 @@ static void drop_old_rejection(const struct pump *p, const struct peer *peer,
         (void)guard_old_rejection(m, match);
 }
 
+_Static_assert((int)GUARD_LENT_MAX > (int)PUMP_SERVERS_MAX, "a full configuration, and ourselves");
+
 /* The leader that a joining server knows and has not heard for an election timeout; 0: none. The
  * engine runs no election timer for it, so it would hold on to a dead one and deny its vote. */
 static uint64_t silent_leader(struct pump *p)
@@ -159,6 +161,29 @@ static uint64_t silent_leader(struct pump *p)
     const struct peer *l = id != 0 ? pump_peer_of(p, id) : NULL;
     bool silent = l && p->now.mono_ms - l->heard_ms >= p->config.election_timeout_ms;
     return silent ? id : 0;
+}
+
+static int hand_over(struct pump *p, struct message *m)
+{
+    struct raft_event event = {.type = RAFT_RECEIVE};
+    event.receive.message = &m->raft;
+    return pump_step(p, &event, NULL, &m->raft, NULL);
+}
+
+static int take_vote_request(struct pump *p, struct message *m)
+{
+    struct raft *r = &p->raft;
+    struct guard_lent lent;
+    if (r->state != RAFT_FOLLOWER || !guard_lend_vote(&r->configuration, p->config.id, &lent))
+        return hand_over(p, m);
+    uint64_t silent = silent_leader(p);
+    if (silent != 0)
+        r->follower_state.current_leader.id = 0;
+    int rv = hand_over(p, m);
+    if (silent != 0 && r->state == RAFT_FOLLOWER && r->follower_state.current_leader.address)
+        r->follower_state.current_leader.id = silent; /* not another's yet */
+    guard_lent_back(&r->configuration, &lent);
+    return rv;
 }
 
 static int take(struct pump *p, const void *bytes, size_t n)
@@ -205,20 +230,9 @@ static int take(struct pump *p, const void *bytes, size_t n)
         drop_old_rejection(p, peer, &m->raft);
     if (!(p->config.disable_guards & PUMP_GUARD_BEFORE_TRAIL))
         guard_before_trail(&m->raft, p->first, p->marker);
-    struct raft_event event = {.type = RAFT_RECEIVE};
-    event.receive.message = &m->raft;
-    if (m->raft.type != RAFT_REQUEST_VOTE || (p->config.disable_guards & PUMP_GUARD_JOINING))
-        return pump_step(p, &event, NULL, &m->raft, NULL);
-    int role = guard_joining_may_vote(&p->raft.configuration, p->config.id);
-    uint64_t silent = role == RAFT_STANDBY ? silent_leader(p) : 0;
-    if (silent != 0)
-        p->raft.follower_state.current_leader.id = 0;
-    rv = pump_step(p, &event, NULL, &m->raft, NULL);
-    if (silent != 0 && p->raft.state == RAFT_FOLLOWER &&
-        p->raft.follower_state.current_leader.address)
-        p->raft.follower_state.current_leader.id = silent; /* not another's yet */
-    guard_joining_done(&p->raft.configuration, p->config.id, role);
-    return rv;
+    if (m->raft.type == RAFT_REQUEST_VOTE && !(p->config.disable_guards & PUMP_GUARD_JOINING))
+        return take_vote_request(p, m);
+    return hand_over(p, m);
 }
 
 int pump_receive(struct pump *p, struct pump_now now, const void *bytes, size_t n)

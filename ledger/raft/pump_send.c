@@ -127,6 +127,13 @@ void pump_seed_needed(struct pump *p, uint64_t id)
     p->io.on_seed_needed(p->io.ctx, id);
 }
 
+static int probe_trail(struct pump *p, const struct raft_message *heartbeat)
+{
+    struct raft_message m = *heartbeat;
+    return guard_probe_trail(&m, p->first, term_runs_of(&p->runs, p->first)) ? send_append(p, &m)
+                                                                             : 0;
+}
+
 /* The follower is behind the trail. A rejection makes the engine ask again at once, so the
  * heartbeat in place of its request keeps its own pace. */
 static int cannot_serve(struct pump *p, struct raft_message *m)
@@ -139,7 +146,8 @@ static int cannot_serve(struct pump *p, struct raft_message *m)
         return 0;
     peer->stand_in_ms = p->now.mono_ms ? p->now.mono_ms : 1;
     guard_heartbeat_for_install(m, p->commit);
-    return send_append(p, m);
+    int rv = p->config.disable_guards & PUMP_GUARD_TRAIL ? 0 : probe_trail(p, m);
+    return rv ? rv : send_append(p, m);
 }
 
 int pump_send_messages(struct pump *p, const struct raft_update *u,

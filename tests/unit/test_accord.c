@@ -53,6 +53,8 @@ static void F50_two_of_three_decide(void **state)
     struct accord b = {0};
     heard(&b, 2, 10, &two, &one);
     heard(&b, 3, 11, &three, &one);
+    assert_int_equal(judged(&b, 2), ACCORD_DISPUTED); /* the first one is asked once more */
+    heard(&b, 2, 10, &two, &one);
     assert_int_equal(judged(&b, 2), ACCORD_MINORITY);
     heard(&b, 2, 20, &one, &one);
     assert_int_equal(judged(&b, 2), ACCORD_MINORITY); /* for good */
@@ -70,6 +72,9 @@ static void F50_without_a_majority_all_stop(void **state)
     heard(&b, 3, 10, &two, &one);
     assert_int_equal(judged(&b, 4), ACCORD_DISPUTED); /* two of five may be with us */
     heard(&b, 4, 10, &three, &one);
+    assert_int_equal(judged(&b, 4), ACCORD_DISPUTED);
+    heard(&b, 2, 10, &two, &one);
+    heard(&b, 3, 10, &two, &one);
     assert_int_equal(judged(&b, 4), ACCORD_MINORITY);
 }
 
@@ -137,7 +142,26 @@ static void F50_who_was_mended_is_asked_once_more(void **state)
     heard(&a, 2, 90, &one, &one);
     assert_int_equal(judged(&a, 2), ACCORD_SOUND);
     heard(&a, 2, 91, &three, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 3, 92, &three, &one);
     assert_int_equal(judged(&a, 2), ACCORD_MINORITY);
+}
+
+/* The same, and the one that was mended has not been heard since. holdfast-sim, seed 3015731 of
+ * its version. */
+static void F50_who_was_mended_unheard_is_asked_once_more(void **state)
+{
+    (void)state;
+    struct accord a = {0};
+    heard(&a, 3, 22, &three, &one);
+    heard(&a, 2, 25, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
+    heard(&a, 2, 70, &two, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 2, 71, &two, &one); /* says the same as before */
+    assert_int_equal(judged(&a, 2), ACCORD_DISPUTED);
+    heard(&a, 3, 71, &one, &one);
+    assert_int_equal(judged(&a, 2), ACCORD_SOUND);
 }
 
 static void F50_chains_are_told_where_the_other_one_stands(void **state)
@@ -261,6 +285,7 @@ int main(void)
         cmocka_unit_test(F50_an_agreement_of_before_decides_nothing),
         cmocka_unit_test(F50_a_restart_does_not_end_a_dispute),
         cmocka_unit_test(F50_who_was_mended_is_asked_once_more),
+        cmocka_unit_test(F50_who_was_mended_unheard_is_asked_once_more),
         cmocka_unit_test(F50_chains_are_told_where_the_other_one_stands),
         cmocka_unit_test(F50_a_notice_may_grow),
         cmocka_unit_test(F43_a_disk_is_short_until_a_quarter_more_is_free),
