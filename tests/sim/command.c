@@ -23,10 +23,12 @@ static const char usage[] =
     "  --mutation NAME   switch a bug on; stops at the first seed that finds it\n"
     "  --expect-caught   exit 0 if it is found within its stated number of seeds\n"
     "  --all-mutations   each of them, so; exit 0 if none survives\n"
+    "  --list-mutations  their names, and within how many seeds each is to be found\n"
+    "  --help            this text\n"
     "\n"
     "exit codes: 0 all seeds hold (or the mutation was caught), 1 not, 2 command line\n";
 
-enum action { RUN, LIST, ALL };
+enum action { RUN, LIST, ALL, HELP };
 
 static const struct command_program *program;
 static const struct campaign_mutant *mutant; /* NULL: none */
@@ -130,6 +132,9 @@ static bool parse_one(struct campaign *c, int option)
     case 'l':
         action = option == 'a' ? ALL : LIST;
         return true;
+    case 'e':
+        action = HELP;
+        return true;
     case 't':
         *program->trace = true;
         return true;
@@ -150,6 +155,7 @@ static bool parse(int argc, char **argv, struct campaign *c)
                                             {"all-mutations", no_argument, NULL, 'a'},
                                             {"list-mutations", no_argument, NULL, 'l'},
                                             {"trace", no_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'e'},
                                             {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -166,6 +172,10 @@ int command_main(const struct command_program *p, int argc, char **argv)
     if (!parse(argc, argv, &c)) {
         (void)fprintf(stderr, usage, p->name, p->about);
         return 2;
+    }
+    if (action == HELP) {
+        (void)printf(usage, p->name, p->about);
+        return 0;
     }
     if (action == LIST) {
         list_mutations();

@@ -269,10 +269,11 @@ int main(int argc, char **argv)
         else
             argc = 0;
     }
+    bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
     if (argc % 2 == 0 || w.entries > 2000) {
-        fprintf(stderr, "usage: core-shadow [--first-seed N] [--seeds N] [--hours H] "
-                        "[--entries N (at most 2000)]\n");
-        return 2;
+        fprintf(help ? stdout : stderr, "usage: core-shadow [--first-seed N] [--seeds N] "
+                                        "[--hours H] [--entries N (at most 2000)]\n");
+        return help ? 0 : 2;
     }
     for (int64_t s = first; s < first + seeds; s++)
         run_seed((uint64_t)s);
