@@ -64,21 +64,6 @@ void exchange_authenticate(struct edge_exchange *x)
 
 /* ---- estimate ---- */
 
-/* The catalogue's name for the model: the route's, the public one, or provider/model. */
-static const struct edge_price *find_price(struct edge_exchange *x)
-{
-    const struct edge_route *route = x->route;
-    const struct edge_price *price;
-    char both[2 * PROTO_NAME_MAX + 2];
-    if (route->price_model[0] != '\0')
-        return edge_prices_find(x->ctx->prices, route->price_model);
-    price = edge_prices_find(x->ctx->prices, x->call.model);
-    if (price != NULL)
-        return price;
-    int n = snprintf(both, sizeof both, "%s/%s", route->provider->name, x->call.model);
-    return n > 0 && n <= PROTO_NAME_MAX ? edge_prices_find(x->ctx->prices, both) : NULL;
-}
-
 static bool find_amount(struct edge_exchange *x, const struct edge_price *price)
 {
     size_t bytes = base_buf_len(&x->forwarded);
@@ -118,7 +103,7 @@ void exchange_estimate(struct edge_exchange *x)
         exchange_refuse(x);
         return;
     }
-    const struct edge_price *price = find_price(x);
+    const struct edge_price *price = edge_prices_of(ctx->prices, x->route, x->call.model);
     x->max_output = edge_call_max_output(&x->call, x->route, ctx->config,
                                          price != NULL ? price->max_output : 0);
     base_buf_clear(&x->forwarded);
@@ -167,11 +152,32 @@ static void retry_with_prices(struct edge_exchange *x)
     edge_prices_wait(x->ctx->prices, &x->waiter);
 }
 
+/* Which model it was, and the catalogue's name for it where that is another. */
+static void name_model(struct edge_exchange *x, unsigned code)
+{
+    struct edge_error *e = &x->error;
+    const char *own = x->call.model;
+    const char *other = code == PROTO_MODEL_UNPRICED ? x->route->price_model : x->price_model;
+    bool two = other[0] != '\0' && strcmp(own, other) != 0;
+    uint64_t index = e->ledger_index;
+    if (code == PROTO_MODEL_UNPRICED)
+        edge_error_set(e, e->status, e->type, e->code,
+                       "The model '%s'%s%s%s has no price and cannot be budgeted.", own,
+                       two ? " (its price_model: '" : "", two ? other : "", two ? "')" : "");
+    else
+        edge_error_set(e, e->status, e->type, e->code, "The key may not use the model '%s'%s%s%s.",
+                       own, two ? " (in the catalogue '" : "", two ? other : "", two ? "')" : "");
+    e->param = "model";
+    e->ledger_index = index;
+}
+
 static void refused(struct edge_exchange *x, const struct link_answer *a)
 {
     unsigned code = a->result->code;
     bool priced = (x->flags & PROTO_RESERVE_UNPRICED) == 0;
     edge_error_of_result(&x->error, a->result, a->index);
+    if (code == PROTO_MODEL_UNPRICED || code == PROTO_MODEL_NOT_ALLOWED)
+        name_model(x, code);
     if (code == PROTO_STALE_CONFIG) { /* twice: prices are being imported */
         x->error.status = 503;
         x->error.no_retry = false;

@@ -68,10 +68,12 @@ static bool allows(const struct proto_identity *who, const char *model)
     return who->models.n == 0;
 }
 
-static bool may_use(const struct proto_identity *who, const struct edge_route *route,
-                    const char *model)
+/* By the name that the call would have on the ledger: the catalogue's, where it has a price. */
+static bool may_use(const struct listing *l, const struct proto_identity *who,
+                    const struct edge_route *route, const char *model)
 {
-    return allows(who, model) || (route->price_model[0] != '\0' && allows(who, route->price_model));
+    const struct edge_price *price = edge_prices_of(l->ctx->prices, route, model);
+    return allows(who, price != NULL ? price->model : model);
 }
 
 static void put_model(struct proto_text *t, const char *model, const struct edge_route *route)
@@ -96,7 +98,7 @@ static void answer_one(const struct listing *l, const struct proto_identity *who
     const struct edge_route *route = edge_config_route(l->ctx->config, l->id);
     bool known = route != NULL && (route != l->ctx->config->any_route ||
                                    edge_prices_find(l->ctx->prices, l->id) != NULL);
-    if (!known || !may_use(who, route, l->id)) {
+    if (!known || !may_use(l, who, route, l->id)) {
         struct edge_error error;
         edge_error_set(&error, 404, "invalid_request_error", "model_not_found",
                        "The model '%s' does not exist here, or this key may not use it.", l->id);
@@ -131,11 +133,11 @@ static void answer_list(const struct listing *l, const struct proto_identity *wh
     base_buf_init(&models, 0); /* bounded by the routes and the catalogue */
     for (unsigned i = 0; i < config->n_routes; i++) {
         const struct edge_route *route = &config->routes[i];
-        if (route != any && may_use(who, route, route->model))
+        if (route != any && may_use(l, who, route, route->model))
             list_model(&models, route->model, route);
     }
     for (uint32_t i = 0; any != NULL && (price = edge_prices_at(l->ctx->prices, i)) != NULL; i++)
-        if (edge_config_route(config, price->model) == any && may_use(who, any, price->model))
+        if (edge_config_route(config, price->model) == any && may_use(l, who, any, price->model))
             list_model(&models, price->model, any);
     edge_metrics_answer(l->ctx->metrics, 200, NULL, NULL);
     edge_http_begin(l->req, 200, json, 1, EDGE_HTTP_LENGTH_UNKNOWN, NULL);

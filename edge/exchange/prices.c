@@ -9,6 +9,7 @@
 #include "proto/base/log.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum fetch { FETCH_IDLE, FETCH_TOTALS, FETCH_PAGES, FETCH_CONFIRM };
@@ -190,6 +191,20 @@ void edge_prices_close(struct edge_prices *p, void (*on_closed)(void *arg), void
 const struct edge_price *edge_prices_find(const struct edge_prices *p, const char *model)
 {
     return p->active != NULL ? price_table_find(p->active, model) : NULL;
+}
+
+const struct edge_price *edge_prices_of(const struct edge_prices *p, const struct edge_route *route,
+                                        const char *model)
+{
+    const struct edge_price *price;
+    char both[2 * PROTO_NAME_MAX + 2];
+    if (route->price_model[0] != '\0')
+        return edge_prices_find(p, route->price_model);
+    price = edge_prices_find(p, model);
+    if (price != NULL)
+        return price;
+    int n = snprintf(both, sizeof both, "%s/%s", route->provider->name, model);
+    return n > 0 && n <= PROTO_NAME_MAX ? edge_prices_find(p, both) : NULL;
 }
 
 const struct edge_price *edge_prices_at(const struct edge_prices *p, uint32_t i)

@@ -10,6 +10,7 @@
 #ifndef HOLDFAST_EDGE_PRICES_H
 #define HOLDFAST_EDGE_PRICES_H
 
+#include "edge/config.h"
 #include "proto/link/client.h"
 #include "proto/price.h"
 
@@ -47,6 +48,10 @@ void edge_prices_close(struct edge_prices *prices, void (*on_closed)(void *arg),
 
 /* NULL: no price of that name. Lives until the loop turns. */
 const struct edge_price *edge_prices_find(const struct edge_prices *prices, const char *model);
+/* Of a model on its route: by the route's price_model, the model's own name, or PROVIDER/MODEL.
+ * NULL: it is unpriced. */
+const struct edge_price *edge_prices_of(const struct edge_prices *prices,
+                                        const struct edge_route *route, const char *model);
 /* The i-th price of the catalogue; NULL: no more. */
 const struct edge_price *edge_prices_at(const struct edge_prices *prices, uint32_t i);
 uint32_t edge_prices_version(const struct edge_prices *prices); /* 0: no catalogue */

@@ -319,7 +319,8 @@ static void F54_unpriced_and_unbounded_need_the_orgs_leave(void **state)
                         "\"type\":\"image_url\",\"image_url\":{\"url\":\"http://x/y.png\"}}]}]}";
     struct reply r = rig_chat(&rig, "{\"model\":\"unpriced\"," HELLO "}");
     assert_int_equal(r.status, 400);
-    assert_true(reply_has(&r, "\"type\":\"model_unpriced\""));
+    assert_true(reply_has(&r, "\"type\":\"model_unpriced\",\"param\":\"model\""));
+    assert_true(reply_has(&r, "The model 'unpriced' has no price and cannot be budgeted."));
     reply_free(&r);
     r = rig_chat(&rig, image);
     assert_int_equal(r.status, 400);
@@ -390,6 +391,7 @@ static void F27_F55_models_are_listed_for_the_key(void **state)
     reply_free(&r);
     r = rig_ask(&rig, "/v1/models", key, NULL, NULL, 0);
     assert_false(reply_has(&r, "\"unpriced\""));
+    assert_true(reply_has(&r, "\"renamed\"")); /* its price is tiny's */
     reply_free(&r);
     r = rig_ask(&rig, "/v1/models/t%69ny", key, NULL, NULL, 0);
     assert_int_equal(r.status, 200);
@@ -399,6 +401,23 @@ static void F27_F55_models_are_listed_for_the_key(void **state)
     reply_free(&r);
     r = rig_ask(&rig, "/v1/models", NULL, NULL, NULL, 0);
     assert_int_equal(r.status, 401);
+    reply_free(&r);
+}
+
+/* What is listed for a key can be called with it: both go by the catalogue's name. */
+static void F55_a_key_for_a_routes_own_name_neither_lists_nor_calls_it(void **state)
+{
+    (void)state;
+    const char *const only[] = {"renamed"};
+    char key[PROTO_KEY_TEXT_LEN + 1];
+    test_ledger_key("own name", only, 1, key);
+    struct reply r = rig_ask(&rig, "/v1/models/renamed", key, NULL, NULL, 0);
+    assert_int_equal(r.status, 404);
+    reply_free(&r);
+    r = rig_ask(&rig, "/v1/chat/completions", key, "{\"model\":\"renamed\"," HELLO "}", NULL, 0);
+    assert_int_equal(r.status, 403);
+    assert_true(
+        reply_has(&r, "The key may not use the model 'renamed' (in the catalogue 'tiny')."));
     reply_free(&r);
 }
 
@@ -532,6 +551,7 @@ int main(void)
         RIG_TEST(F22_attribution_goes_to_the_ledger),
         RIG_TEST(F56_bad_keys_are_401),
         RIG_TEST(F27_F55_models_are_listed_for_the_key),
+        RIG_TEST(F55_a_key_for_a_routes_own_name_neither_lists_nor_calls_it),
         RIG_TEST(F27_paths_and_methods),
         RIG_TEST(F27_embeddings_and_completions),
         RIG_TEST(F31_drain_settles_what_is_under_way),

@@ -149,7 +149,8 @@ static const struct ctl_option create_options[] = {
     {"label", "TEXT", false, "what it is for"},
     {"env", "NAME", false, "its environment, as in prod or staging"},
     {"expires", "WHEN", false, "a date, a time, or 30d, 12h (default: never)"},
-    {"models", "A,B", false, "the models it may use (default: all)"},
+    {"models", "A,B", false,
+     "the models it may use, by their names in the catalogue (default: all)"},
     {0}};
 static const struct ctl_option list_options[] = {
     {"org", "NAME|UUID", false, "the organisation (default: $HOLDFAST_ORG)"}, {0}};
