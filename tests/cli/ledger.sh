@@ -49,6 +49,10 @@ does '"allow_unpriced": true' org set --org acme --allow-unpriced yes
 does '"billing_day": 5' org show --org acme
 printf 'op-hf-nobody\n' >"$place/nobody"
 refuses UNAUTHENTICATED whoami --token-file "$place/nobody"
+for list in 'org list' 'audit --group'; do
+    refuses UNAUTHENTICATED $list --token-file "$place/nobody"
+    [[ $said != *'"orgs"'* && $said != *'"audit"'* ]] || fail "$list: a list beside the error: $said"
+done
 export HOLDFAST_ORG=acme
 
 does '"available": "100.25"' deposit --amount 100.25 --reference payment-1 --reason 'first money'

@@ -248,8 +248,11 @@ static void error_object(struct ctl *c)
 
 int ctl_print(struct ctl *c, const struct ctl_action *action, int status)
 {
-    if (status != CTL_OK && c->error[0])
+    if (status != CTL_OK && c->error[0]) {
+        if (action->table) /* a list that was begun must not pass for the whole, or for none */
+            yyjson_mut_obj_remove_key(c->out, action->table);
         error_object(c);
+    }
     if (c->json) {
         char *text = yyjson_mut_write(c->doc, YYJSON_WRITE_PRETTY, NULL);
         if (!text || puts(text) < 0)
