@@ -85,38 +85,6 @@ uint64_t guard_persisted(struct guard_append done, const struct guard_append *la
     return last;
 }
 
-bool guard_common_ground(const struct raft_message *request, const struct raft_message *reply,
-                         uint64_t applied, struct raft_message *success)
-{
-    const struct raft_append_entries_result *r = &reply->append_entries_result;
-    if (!request || request->type != RAFT_APPEND_ENTRIES ||
-        reply->type != RAFT_APPEND_ENTRIES_RESULT || r->rejected == 0 || applied == 0 ||
-        request->append_entries.term != r->term)
-        return false;
-    *success = *reply;
-    success->append_entries_result.rejected = 0;
-    success->append_entries_result.last_log_index = applied;
-    return true;
-}
-
-bool guard_old_rejection(struct raft_message *message, uint64_t match)
-{
-    struct raft_append_entries_result *r = &message->append_entries_result;
-    if (message->type != RAFT_APPEND_ENTRIES_RESULT || r->rejected == 0 || r->rejected > match)
-        return false;
-    r->rejected = 0;
-    r->last_log_index = 0; /* what is not above the match index is ignored */
-    return true;
-}
-
-void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t marker)
-{
-    struct raft_append_entries_result *r = &message->append_entries_result;
-    if (message->type == RAFT_APPEND_ENTRIES_RESULT && r->rejected == 0 &&
-        r->last_log_index < first && r->last_log_index != marker)
-        r->last_log_index = 0; /* what is not above the match index is ignored */
-}
-
 void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit)
 {
     const struct raft_install_snapshot s = message->install_snapshot;
@@ -137,19 +105,35 @@ bool guard_probe_trail(struct raft_message *heartbeat, uint64_t first, uint64_t 
     return true;
 }
 
-bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
-                            uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term)
+bool guard_old_rejection(struct raft_message *message, uint64_t match)
 {
-    if (a->term < term || a->prev_log_index + 1 >= first)
+    struct raft_append_entries_result *r = &message->append_entries_result;
+    if (message->type != RAFT_APPEND_ENTRIES_RESULT || r->rejected == 0 || r->rejected > match)
+        return false;
+    r->rejected = 0;
+    r->last_log_index = 0; /* what is not above the match index is ignored */
+    return true;
+}
+
+/* Whether the engine knows the term of the entry that the message follows. */
+static bool knows_before(const struct guard_here *here, uint64_t prev)
+{
+    return prev >= here->first || prev == here->marker || (prev == 0 && here->first == 1);
+}
+
+bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
+                            const struct guard_here *here)
+{
+    if (a->term < here->term || knows_before(here, a->prev_log_index))
         return true;
-    uint64_t known = applied - a->prev_log_index;
+    uint64_t known = here->applied - a->prev_log_index;
     bool reaches = known <= a->n_entries;
-    if (reaches && (*entries)[known - 1].term != applied_term)
+    if (reaches && (*entries)[known - 1].term != here->applied_term)
         return false;
     *entries += reaches ? known : a->n_entries;
     a->n_entries -= reaches ? (unsigned)known : a->n_entries;
-    a->prev_log_index = applied;
-    a->prev_log_term = applied_term;
+    a->prev_log_index = here->applied;
+    a->prev_log_term = here->applied_term;
     return true;
 }
 

@@ -48,45 +48,40 @@ unsigned guard_split(const struct log_entry *entries, unsigned from, unsigned n)
 uint64_t guard_persisted(struct guard_append done, const struct guard_append *later, unsigned cap,
                          unsigned head, unsigned n);
 
-/* 7. Seeding. When a follower is behind the engine's trail, the engine sends an InstallSnapshot,
- * which nobody transfers (a seeding, outside, brings the state), and then waits for its
- * acknowledgment.
+/* 7. Seeding. When the engine wants to go on behind an entry from before its trail, whose term it
+ * does not know, it sends an InstallSnapshot, which nobody transfers (a seeding, outside, brings
+ * the state), and waits for its acknowledgment.
  *
- * 7a, follower: what it has applied is committed, so every leader of its term has it too. With a
- * rejection it says so, as a success up to there: so the leader learns that a seeding has happened.
- * True if `success` is to be sent before `reply`. */
-bool guard_common_ground(const struct raft_message *request, const struct raft_message *reply,
-                         uint64_t applied, struct raft_message *success);
+ * 7a, leader: in place of the InstallSnapshot the follower gets an empty AppendEntries at the same
+ * entry, or it would hear nothing, and elect another. */
+void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
 
-/* 7d, leader: a rejection of what the follower has acknowledged in this term is old: it answers a
+/* 7b, leader: the follower's log may reach into the trail all the same: it was seeded, or has
+ * acknowledged less than it has, or ends with entries of its own. The engine does not look. So that
+ * heartbeat is preceded by one at the trail's first entry (`first`, `term`): who has it says so,
+ * and the engine goes on from there; who has not needs to be seeded. False: there is no entry
+ * before the heartbeat's, which then asks the same. */
+bool guard_probe_trail(struct raft_message *heartbeat, uint64_t first, uint64_t term);
+
+/* 7c, leader: a rejection of what the follower has acknowledged in this term is old: it answers a
  * request from before the follower restarted. The engine, probing just there, would go back before
  * what it counts, and then heed nothing that the follower says. It becomes a sign of life. (Who has
  * really lost it goes on rejecting: pump_peer.denies_ms.) True if it was one. */
 bool guard_old_rejection(struct raft_message *message, uint64_t match);
 
-/* 7b, leader: such a success from before the trail would make the engine go back there, although
- * the follower's log may reach into the trail. It stays a sign of life only. The engine can go on
- * behind an entry whose term it knows: in the trail, or the marker. */
-void guard_before_trail(struct raft_message *message, uint64_t first, uint64_t marker);
-
-/* 7c, leader: in place of the InstallSnapshot the follower gets an empty AppendEntries at the same
- * entry, or it would hear nothing, and elect another. */
-void guard_heartbeat_for_install(struct raft_message *message, uint64_t commit);
-
-/* 7e, leader: the follower's log may reach into the trail all the same: it has acknowledged less,
- * or ends with entries of its own. The engine does not look: on a rejection it begins again behind
- * what was acknowledged, finds that before the trail, and waits on. So that heartbeat is preceded
- * by one at the trail's first entry (`first`, `term`); who has it says so, and the engine goes on
- * from there. False: there is no entry before the heartbeat's. */
-bool guard_probe_trail(struct raft_message *heartbeat, uint64_t first, uint64_t term);
-
 /* 8. Before the trail. Entries in front of its trail look new to the engine: it appends them behind
- * the last one. All of them are applied here, so the message is made to begin behind what is
- * applied (index and term): the same promise, with the part we have left out. `term` is our
- * current one; an older leader's message is turned down by the engine before it looks. False: the
- * message contradicts what is applied. */
+ * the last one; and it turns down what follows an entry whose term it has forgotten. All of them
+ * are applied here, so the message is made to begin behind what is applied: the same promise, with
+ * the part we have left out. An older leader's message is turned down by the engine before it
+ * looks. False: the message contradicts what is applied. */
+struct guard_here {
+    uint64_t term; /* our current one */
+    uint64_t first,
+        marker; /* what the engine's trail begins with; the entry its marker stands at */
+    uint64_t applied, applied_term;
+};
 bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
-                            uint64_t term, uint64_t first, uint64_t applied, uint64_t applied_term);
+                            const struct guard_here *here);
 
 /* 9. Votes of those who join. A server that does not know yet of its own promotion, or not even
  * that it has been added, grants no vote, and a leader that restarts in that moment may need just

@@ -94,7 +94,7 @@ struct pump *pump_new(const struct pump_config *config, const struct pump_io *io
     raft_seed(&p->raft, config->seed);
     raft_set_election_timeout(&p->raft, p->config.election_timeout_ms);
     raft_set_heartbeat_timeout(&p->raft, p->config.heartbeat_ms);
-    raft_set_install_snapshot_timeout(&p->raft, PUMP_SEED_EVERY_MS);
+    raft_set_install_snapshot_timeout(&p->raft, p->config.election_timeout_ms);
     raft_set_pre_vote(&p->raft, true);
     raft_set_max_inflight_entries(&p->raft, p->config.max_peer_entries);
     return p;

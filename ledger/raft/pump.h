@@ -50,13 +50,11 @@ enum pump_guard {
     PUMP_GUARD_COMMIT_MAX = 8,
     PUMP_GUARD_SPLIT = 16,
     PUMP_GUARD_PERSISTED = 32, /* report only writes that no later one in hand overwrites */
-    PUMP_GUARD_COMMON_GROUND = 64,
-    PUMP_GUARD_BEFORE_TRAIL = 128,
-    PUMP_GUARD_INSTALL = 256,
+    PUMP_GUARD_INSTALL = 64,
+    PUMP_GUARD_TRAIL = 128,
+    PUMP_GUARD_OLD_REJECTION = 256,
     PUMP_GUARD_BEGIN = 512,
-    PUMP_GUARD_OLD_REJECTION = 1024,
-    PUMP_GUARD_JOINING = 2048,
-    PUMP_GUARD_TRAIL = 4096,
+    PUMP_GUARD_JOINING = 1024,
 };
 
 struct pump_config {

@@ -97,9 +97,10 @@ static int take_piece(struct pump *p, const struct message *m, unsigned from, un
 static int take_append(struct pump *p, struct message *m)
 {
     struct raft_append_entries *a = &m->raft.append_entries;
+    const struct guard_here here = {raft_current_term(&p->raft), p->first, p->marker, p->applied,
+                                    p->applied_term};
     if (!(p->config.disable_guards & PUMP_GUARD_BEGIN) &&
-        !guard_begin_at_applied(a, &m->entries, raft_current_term(&p->raft), p->first, p->applied,
-                                p->applied_term))
+        !guard_begin_at_applied(a, &m->entries, &here))
         return pump_die(p, "node %llu sends another entry %llu than is applied here",
                         (unsigned long long)m->head.from, (unsigned long long)p->applied);
     unsigned n = a->n_entries, from = 0;
@@ -137,6 +138,15 @@ static void note_denial(const struct pump *p, struct peer *peer, const struct ra
         peer->denies_ms = p->now.mono_ms ? p->now.mono_ms : 1;
     else if (!denies && (r->rejected > 0 || r->last_log_index >= match))
         peer->denies_ms = 0;
+}
+
+/* Turned down where the trail begins: the follower's log does not reach into it. */
+static void note_probe(struct pump *p, struct peer *peer, const struct raft_message *m)
+{
+    const struct raft_append_entries_result *r = &m->append_entries_result;
+    if (m->type == RAFT_APPEND_ENTRIES_RESULT && r->rejected > 0 && r->rejected == peer->probed &&
+        r->term == peer->probed_term && p->raft.state == RAFT_LEADER)
+        pump_seed_needed(p, peer->id);
 }
 
 /* By the engine's own figures, once denials have been noted. */
@@ -225,11 +235,10 @@ static int take(struct pump *p, const void *bytes, size_t n)
         pump_seed_needed(p, p->config.id);
         return 0;
     }
+    note_probe(p, peer, &m->raft);
     note_denial(p, peer, &m->raft);
     if (!(p->config.disable_guards & PUMP_GUARD_OLD_REJECTION))
         drop_old_rejection(p, peer, &m->raft);
-    if (!(p->config.disable_guards & PUMP_GUARD_BEFORE_TRAIL))
-        guard_before_trail(&m->raft, p->first, p->marker);
     if (m->raft.type == RAFT_REQUEST_VOTE && !(p->config.disable_guards & PUMP_GUARD_JOINING))
         return take_vote_request(p, m);
     return hand_over(p, m);

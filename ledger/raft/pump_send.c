@@ -127,26 +127,24 @@ void pump_seed_needed(struct pump *p, uint64_t id)
     p->io.on_seed_needed(p->io.ctx, id);
 }
 
-static int probe_trail(struct pump *p, const struct raft_message *heartbeat)
-{
-    struct raft_message m = *heartbeat;
-    return guard_probe_trail(&m, p->first, term_runs_of(&p->runs, p->first)) ? send_append(p, &m)
-                                                                             : 0;
-}
-
-/* The follower is behind the trail. A rejection makes the engine ask again at once, so the
- * heartbeat in place of its request keeps its own pace. */
+/* The follower is behind the trail. A rejection makes the engine ask again at once, so what goes in
+ * place of its request keeps its own pace. */
 static int cannot_serve(struct pump *p, struct raft_message *m)
 {
     struct peer *peer = pump_peer_of(p, m->server_id);
-    pump_seed_needed(p, m->server_id);
     if (p->config.disable_guards & PUMP_GUARD_INSTALL)
         return send_small(p, m);
     if (!peer || (peer->stand_in_ms && p->now.mono_ms - peer->stand_in_ms < p->config.heartbeat_ms))
         return 0;
     peer->stand_in_ms = p->now.mono_ms ? p->now.mono_ms : 1;
     guard_heartbeat_for_install(m, p->commit);
-    int rv = p->config.disable_guards & PUMP_GUARD_TRAIL ? 0 : probe_trail(p, m);
+    struct raft_message probe = *m;
+    int rv = 0;
+    if (!(p->config.disable_guards & PUMP_GUARD_TRAIL) &&
+        guard_probe_trail(&probe, p->first, term_runs_of(&p->runs, p->first)))
+        rv = send_append(p, &probe);
+    peer->probed = probe.append_entries.prev_log_index;
+    peer->probed_term = probe.append_entries.term;
     return rv ? rv : send_append(p, m);
 }
 
@@ -169,12 +167,7 @@ int pump_send_messages(struct pump *p, const struct raft_update *u,
         } else if (m->type == RAFT_APPEND_ENTRIES) {
             rv = send_append(p, m);
         } else {
-            struct raft_message success;
-            if (!(off & PUMP_GUARD_COMMON_GROUND) &&
-                guard_common_ground(request, m, p->applied, &success))
-                rv = send_small(p, &success);
-            if (rv == 0)
-                rv = send_small(p, m);
+            rv = send_small(p, m);
         }
     }
     return rv;

@@ -28,9 +28,10 @@ struct peer {
     uint64_t heard_ms;
     uint64_t denies_ms; /* since when it turns down what it had acknowledged; 0: it does not */
     int64_t clock_us, clock_here_us;
-    uint32_t level, flags; /* of its last notice */
-    uint64_t seed_told_ms; /* 0: never */
-    uint64_t stand_in_ms;  /* last heartbeat in place of an InstallSnapshot; 0: never */
+    uint32_t level, flags;        /* of its last notice */
+    uint64_t seed_told_ms;        /* 0: never */
+    uint64_t stand_in_ms;         /* last heartbeat in place of an InstallSnapshot; 0: never */
+    uint64_t probed, probed_term; /* where it was asked for the trail last, and as whose leader */
 };
 
 /* Appends in hand, oldest first: a ring, with the block each holds on to. */

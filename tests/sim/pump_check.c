@@ -82,8 +82,6 @@ void check_seed_needed(struct node *n, const struct node *behind)
     bool known = raft_match_index(&n->pump->raft, (raft_id)behind->id, &match) == 0,
          led_back = known && match > 0 && match + 1 < first,
          calm = w->now_ms > w->heal_ms + CALM_MS;
-    if (known && match + 1 == first)
-        return; /* it knew the marker's term when it counted that entry; the marker moved on */
     if (behind->seeded_ms > 0 && w->now_ms < behind->seeded_ms + CALM_MS)
         return;
     while (same > 0 && behind->log[same].term != n->log[same].term)
