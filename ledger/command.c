@@ -44,13 +44,6 @@ static void on_signal(int signal)
     stop = 1;
 }
 
-static enum node_exit refuse(const struct command *c, const char *what, const char *word)
-{
-    (void)fprintf(stderr, "holdfast-ledger %s: %s%s%s\n", c->name, what, word ? ": " : "",
-                  word ? word : "");
-    return NODE_EXIT_USAGE;
-}
-
 /* ---- what is seen of it ---- */
 
 static uint64_t mono_ms(void)
@@ -101,15 +94,37 @@ static void put_string(const char *name, const char *s)
     (void)printf(",\"%s\":%s", name, t.full ? "\"\"" : b);
 }
 
-static enum node_exit failed(const struct command *c, int rv, const struct store_why *why)
+static void say_failed(const struct command *c, const char *cause)
 {
     if (c->json) {
         (void)printf("{\"result\":\"failed\"");
-        put_string("cause", why->text);
+        put_string("cause", cause);
         (void)puts("}");
     }
     (void)fprintf(stderr, "%sholdfast-ledger %s: %s\n", c->progress ? "\r\033[K" : "", c->name,
-                  why->text);
+                  cause);
+}
+
+/* The configuration cannot be used. */
+static enum node_exit refuse(const struct command *c, const char *cause)
+{
+    say_failed(c, cause);
+    return NODE_EXIT_USAGE;
+}
+
+/* The command line cannot be understood. */
+static enum node_exit misread(const struct command *c, const char *what, const char *word)
+{
+    char cause[256];
+    (void)snprintf(cause, sizeof cause, "%s%s%s", what, word ? ": " : "", word ? word : "");
+    say_failed(c, cause);
+    (void)fprintf(stderr, "Try 'holdfast-ledger %s --help'.\n", c->name);
+    return NODE_EXIT_USAGE;
+}
+
+static enum node_exit failed(const struct command *c, int rv, const struct store_why *why)
+{
+    say_failed(c, why->text);
     return rv == -EINVAL ? NODE_EXIT_USAGE
            : rv == -EUCLEAN || rv == -EXDEV || rv == -EEXIST || rv == -ENODATA || rv == -ENOTSUP ||
                    rv == -ENOENT || rv == -ERANGE
@@ -160,8 +175,10 @@ static enum node_exit run_backup(struct command *c)
     const struct node_identity id = identity_of(&c->node);
     const struct backup_watch watch = {c, on_progress};
     if (!c->to)
-        return refuse(c, "missing: --to DIR", NULL);
+        return misread(c, "missing: --to DIR", NULL);
     int rv = backup_take(c->node.data, c->to, &id, &watch, &m, &why);
+    if (rv == -EEXIST) /* --to is, not the node's data */
+        return refuse(c, why.text);
     if (rv)
         return failed(c, rv, &why);
     succeeded(c, c->to, &m);
@@ -176,13 +193,13 @@ static enum node_exit run_restore(struct command *c)
     struct store_why why = {0};
     const struct backup_watch watch = {c, on_progress};
     if (!c->from)
-        return refuse(c, "missing: --from DIR", NULL);
+        return misread(c, "missing: --from DIR", NULL);
     for (unsigned i = 0; i < c->node.cluster.n_nodes; i++)
         servers[i] = (struct pump_server){.id = c->node.cluster.nodes[i].id,
                                           .address = c->node.cluster.nodes[i].peer};
     int len = pump_encode_servers(servers, c->node.cluster.n_nodes, conf);
     if (len < 0)
-        return refuse(c, "the nodes of the cluster cannot be encoded", NULL);
+        return refuse(c, "the nodes of the cluster cannot be encoded");
     const struct restore_config config = {.data = c->node.data,
                                           .id = identity_of(&c->node),
                                           .conf = conf,
@@ -241,7 +258,7 @@ static enum node_exit run_seed(struct command *c)
                                  .watch = &watch,
                                  .on_waiting = on_waiting};
     if (!read_timeout(c))
-        return refuse(c, "--timeout: 1 to 86400 seconds expected", c->timeout);
+        return misread(c, "--timeout: 1 to 86400 seconds expected", c->timeout);
     int rv = seed_net_open(&net, &c->node, &why);
     config.link = seed_net_link(&net);
     config.n_others = net.n;
@@ -270,7 +287,7 @@ static enum node_exit run_archive(struct command *c)
     const struct archive_watch watch = {c, on_verified};
     uint64_t bytes = 0;
     if (!c->from)
-        return refuse(c, "missing: --from DIR", NULL);
+        return misread(c, "missing: --from DIR", NULL);
     int rv = archive_open(&a, c->from, ARCHIVE_READ, &why);
     if (rv)
         return failed(c, rv, &why);
@@ -295,8 +312,8 @@ static enum node_exit run_archive(struct command *c)
                      "}\n",
                      files, first, last, bytes);
     } else {
-        (void)printf("%s\n  %u files, entries %" PRIu64 " to %" PRIu64 ", %.1f MB: sound\n",
-                     c->from, files, first, last, (double)bytes / 1e6);
+        (void)printf("%s\n  %u %s, entries %" PRIu64 " to %" PRIu64 ", %.1f MB: sound\n", c->from,
+                     files, files == 1 ? "file" : "files", first, last, (double)bytes / 1e6);
     }
     return NODE_EXIT_OK;
 }
@@ -353,25 +370,25 @@ static enum node_exit parse(struct command *c, int argc, char **argv)
         for (unsigned k = 0; k < sizeof values / sizeof values[0] && !known; k++) {
             known = strcmp(argv[i], values[k].option) == 0;
             if (known && i + 1 == argc)
-                return refuse(c, "a value is missing after", argv[i]);
+                return misread(c, "a value is missing after", argv[i]);
             if (known)
                 *values[k].value = argv[++i];
         }
         if (!known && strcmp(argv[i], "--json") == 0)
-            known = c->json = true;
+            known = true;
         if (!known && strcmp(argv[i], "--progress") == 0)
             known = c->progress = true;
         if (!known && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
             known = c->help = true;
         if (!known)
-            return refuse(c, "unknown argument", argv[i]);
+            return misread(c, "unknown argument", argv[i]);
     }
     if (c->help)
         return NODE_EXIT_OK;
     if (c->timeout && strcmp(c->name, "seed") != 0)
-        return refuse(c, "unknown argument", "--timeout");
+        return misread(c, "unknown argument", "--timeout");
     bool needs_config = strcmp(c->name, "archive") != 0;
-    return c->config || !needs_config ? NODE_EXIT_OK : refuse(c, "missing: --config FILE", NULL);
+    return c->config || !needs_config ? NODE_EXIT_OK : misread(c, "missing: --config FILE", NULL);
 }
 
 bool command_known(const char *name)
@@ -385,12 +402,14 @@ bool command_known(const char *name)
 enum node_exit command_run(int argc, char **argv)
 {
     struct command c = {.name = argv[1], .progress = isatty(STDERR_FILENO) != 0};
+    for (int i = 2; i < argc; i++) /* also where the rest cannot be understood */
+        c.json = c.json || strcmp(argv[i], "--json") == 0;
     char error[BASE_CONF_ERROR];
     enum node_exit rv = parse(&c, argc, argv);
     if (rv != NODE_EXIT_OK || c.help)
         return c.help ? help(&c) : rv;
     if (c.config && node_config_load(&c.node, c.config, error) != 0) {
-        rv = refuse(&c, error, NULL);
+        rv = refuse(&c, error);
     } else {
         const struct sigaction end = {.sa_handler = on_signal};
         (void)sigaction(SIGINT, &end, NULL);

@@ -22,10 +22,10 @@ static const char usage[] =
     "usage: holdfast-ledger --config FILE [--check] [--init-if-empty]\n"
     "       holdfast-ledger init [--join] --config FILE\n"
     "       holdfast-ledger rebuild --config FILE\n"
-    "       holdfast-ledger --help | --version\n"
     "%s"
+    "       holdfast-ledger --help | --version\n"
     "\n"
-    "Runs one node of a Holdfast ledger.\n"
+    "Runs one node of a Holdfast ledger. 'holdfast-ledger init --help', and so on, says more.\n"
     "  init             makes the data directory of a new cluster's node, and ends;\n"
     "                   with --join, of a node that joins a running cluster\n"
     "  backup           copies the node's ledger, running or not, to a new directory\n"
@@ -42,14 +42,36 @@ static const char usage[] =
     "invariant broke, 2 command line or configuration, 3 the data directory was refused,\n"
     "4 this node's state differs from the majority's: it is not served until an operator acts\n";
 
+static const char init_usage[] =
+    "usage: holdfast-ledger init [--join] --config FILE\n"
+    "\n"
+    "Makes the data directory of a new cluster's node, which must be missing or empty, and ends.\n"
+    "\n"
+    "  --join  of a node that 'holdfastctl cluster add' will let in: its log is empty. Never for\n"
+    "          a node that is in the cluster already: it has forgotten what it voted; 'seed' it\n"
+    "\n"
+    "exit codes: 0 done, 1 a disk failed, 2 command line or configuration, 3 the data directory\n"
+    "was refused\n";
+
+static const char rebuild_usage[] =
+    "usage: holdfast-ledger rebuild --config FILE\n"
+    "\n"
+    "Throws the state of a node away that has diverged (exit code 4) and takes the mark off, so\n"
+    "that its next start makes the state again from the log, which must begin with entry 1. The\n"
+    "node must not run.\n"
+    "\n"
+    "exit codes: 0 done, 2 command line or configuration, 3 the data directory was refused\n";
+
 struct options {
     const char *config;
     bool init, join, rebuild, check, init_if_empty, help, version;
 };
 
-static bool refuse(const char *what, const char *word)
+static bool refuse(const struct options *o, const char *what, const char *word)
 {
-    (void)fprintf(stderr, "holdfast-ledger: %s: %s\nTry 'holdfast-ledger --help'.\n", what, word);
+    const char *sub = o->init ? " init" : o->rebuild ? " rebuild" : "";
+    (void)fprintf(stderr, "holdfast-ledger%s: %s: %s\nTry 'holdfast-ledger%s --help'.\n", sub, what,
+                  word, sub);
     return false;
 }
 
@@ -65,21 +87,22 @@ static bool parse(int argc, char **argv, struct options *o)
             o->join = true;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             o->config = argv[++i];
-        else if (strcmp(argv[i], "--check") == 0)
+        else if (!o->init && !o->rebuild && strcmp(argv[i], "--check") == 0)
             o->check = true;
-        else if (strcmp(argv[i], "--init-if-empty") == 0)
+        else if (!o->init && !o->rebuild && strcmp(argv[i], "--init-if-empty") == 0)
             o->init_if_empty = true;
         else if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             o->help = true;
         else if (strcmp(argv[i], "--version") == 0)
             o->version = true;
         else
-            return refuse(strcmp(argv[i], "--config") == 0 ? "a value is missing after"
+            return refuse(o,
+                          strcmp(argv[i], "--config") == 0 ? "a value is missing after"
                           : argv[i][0] == '-'              ? "unknown option"
                                                            : "unexpected argument",
                           argv[i]);
     }
-    return o->help || o->version || o->config || refuse("missing", "--config FILE");
+    return o->help || o->version || o->config || refuse(o, "missing", "--config FILE");
 }
 
 /* Threads of libraries inherit the mask, so that only the node's own thread takes the signals. */
@@ -173,9 +196,15 @@ int main(int argc, char **argv)
         return (int)command_run(argc, argv);
     if (!parse(argc, argv, &o))
         return NODE_EXIT_USAGE;
-    if (o.help || o.version) {
-        (void)printf(o.help ? usage : "%sholdfast-ledger " HOLDFAST_VERSION "\n",
-                     o.help ? command_usage : "");
+    if (o.help) {
+        if (o.init || o.rebuild)
+            (void)fputs(o.init ? init_usage : rebuild_usage, stdout);
+        else
+            (void)printf(usage, command_usage);
+        return NODE_EXIT_OK;
+    }
+    if (o.version) {
+        (void)puts("holdfast-ledger " HOLDFAST_VERSION);
         return NODE_EXIT_OK;
     }
     base_log_open("holdfast-ledger", BASE_LOG_INFO);

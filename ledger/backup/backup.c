@@ -222,7 +222,7 @@ static int take(struct taking *k, const char *to, struct store_why *why)
                              k->to);
     int rv = env_make_dir(k->to, why);
     if (rv)
-        return rv;
+        return rv == -ENOENT || rv == -ENOTDIR ? -EINVAL : rv;
     rv = fill(k, why);
     if (rv == 0 && rename(k->to, to) != 0)
         rv = store_why_set(why, -errno, "rename %s: %s", k->to, strerror(errno));

@@ -55,6 +55,17 @@ for program in "$@"; do
         wrong leftover "$program" --config x leftover
         try 2 "$program" --config "$place/none.conf"
         [[ $err == *none.conf* ]] || fail "$name does not name the missing file: $err"
+        [ "$name" = holdfast-ledger ] || continue
+        for sub in init rebuild backup restore seed archive; do
+            try 0 "$program" "$sub" --help
+            [[ $out == "usage: $name $sub "* && ${out,,} == *exit* ]] || fail "$name $sub --help: $out"
+            try 2 "$program" "$sub" --frobnicate
+            [[ $err == "$name $sub: "*--frobnicate*"$sub --help"* ]] || fail "$name $sub: $err"
+            try 2 "$program" "$sub"
+            [[ $err == "$name $sub: missing: "* ]] || fail "$name $sub: $err"
+        done
+        try 2 "$program" backup --json
+        [ "$out" = '{"result":"failed","cause":"missing: --config FILE"}' ] || fail "backup --json: $out"
         ;;
     holdfast-replay)
         wrong --data "$program"

@@ -54,8 +54,11 @@ test('F45_a_backup_is_taken_while_calls_are_served', async () => {
     assert.ok(load.served.length > before);
     assert.deepEqual(Object.keys(load.answers()), ['200']);
     const again = await ledger('backup', cluster, 2, '--to', taken.to);
-    assert.equal(again.status, 3); // it is there: nothing is overwritten
+    assert.equal(again.status, 2); // it is there: nothing is overwritten
     assert.match(again.stderr, /exists/);
+    const nowhere = await ledger('backup', cluster, 2, '--to', join(place, 'none', 'backup'));
+    assert.equal(nowhere.status, 2);
+    assert.match(nowhere.json.cause, /No such file or directory/);
 });
 
 test('F45_the_backup_is_restored_to_a_new_cluster_of_three', async () => {
