@@ -168,6 +168,26 @@ static int roll(struct writing *w, uint64_t index, struct store_why *why)
     return rv;
 }
 
+/* An empty log that begins elsewhere than its segment's name says (a seeded node). The old segment
+ * goes first: a log without any is an empty one, two empty ones would be a gap. */
+static int begin_at(struct writing *w, uint64_t first, struct store_why *why)
+{
+    struct log_store *s = w->store;
+    int rv = commit(w, why);
+    if (rv == 0)
+        rv = segment_unlink(s, tail(s)->first, why);
+    if (rv == 0)
+        rv = segment_create(s, first, why);
+    if (rv)
+        return rv;
+    pthread_mutex_lock(&s->mutex);
+    segment_drop(s, s->n - 1);
+    struct log_segment *g = segment_add(s, first);
+    rv = g ? segment_open(s, g, why) : store_why_set(why, -ENOMEM, "no memory for a segment");
+    pthread_mutex_unlock(&s->mutex);
+    return rv;
+}
+
 static int put(MDB_txn *txn, MDB_dbi table, uint64_t index, const void *p, size_t n)
 {
     MDB_val key = {sizeof index, &index}, value = {n, (void *)(uintptr_t)p};
@@ -219,19 +239,7 @@ static int append_one(struct writing *w, const struct log_append *a, struct stor
     if (full) {
         rv = roll(w, first, why);
     } else if (empty && tail(s)->first != first) {
-        /* An empty log that begins elsewhere than its segment's name says (a seeded node). */
-        rv = commit(w, why);
-        if (rv == 0)
-            rv = segment_create(s, first, why);
-        if (rv == 0)
-            rv = segment_unlink(s, tail(s)->first, why);
-        if (rv)
-            return rv;
-        pthread_mutex_lock(&s->mutex);
-        segment_drop(s, s->n - 1);
-        struct log_segment *g = segment_add(s, first);
-        rv = g ? segment_open(s, g, why) : store_why_set(why, -ENOMEM, "no memory for a segment");
-        pthread_mutex_unlock(&s->mutex);
+        rv = begin_at(w, first, why);
     }
     if (rv == 0)
         rv = begin(w, why);

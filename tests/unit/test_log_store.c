@@ -210,6 +210,46 @@ static void F43_leftovers_of_a_crash_are_swept(void **state)
     assert_int_not_equal(access(store_tmp_path("log/00000000000000000900.drop"), F_OK), 0);
 }
 
+/* A process that ends before its n-th rename; 0: none is counted. */
+static unsigned end_at_rename;
+int __wrap_rename(const char *from, const char *to);
+int __real_rename(const char *from, const char *to);
+int __wrap_rename(const char *from, const char *to)
+{
+    if (end_at_rename > 0 && --end_at_rename == 0)
+        _exit(1);
+    return __real_rename(from, to);
+}
+
+/* A seeded node's first entries: wherever its process ends, the next one goes on. */
+static void F43_the_first_entry_after_a_seeding_may_be_cut_off_anywhere(void **state)
+{
+    (void)state;
+    bool cut = true;
+    for (unsigned at = 1; cut; at++) {
+        int status;
+        log_store_close(open_log(LOG_STORE_WRITE, 0));
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            end_at_rename = at;
+            append(open_log(LOG_STORE_WRITE, 0), 57, 57, 3);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        cut = WEXITSTATUS(status) != 0;
+        log_store_close(open_log(LOG_STORE_COPY, 0)); /* how a start looks first */
+        struct log_store *s = open_log(LOG_STORE_WRITE, 0);
+        append(s, 57, 60, 3);
+        assert_int_equal(log_store_first(s), 57);
+        expect(s, 57, 60, 3);
+        log_store_close(s);
+        store_tmp_remove(store_tmp_path("log"));
+        assert_true(at < 10);
+    }
+}
+
 static void F43_killed_writer_leaves_a_prefix(void **state)
 {
     (void)state;
@@ -414,6 +454,8 @@ int main(void)
                                         store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_leftovers_of_a_crash_are_swept, store_tmp_setup,
                                         store_tmp_teardown),
+        cmocka_unit_test_setup_teardown(F43_the_first_entry_after_a_seeding_may_be_cut_off_anywhere,
+                                        store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_killed_writer_leaves_a_prefix, store_tmp_setup,
                                         store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F44_readers_beside_the_writer_and_of_a_copy,
