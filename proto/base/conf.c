@@ -70,17 +70,37 @@ struct source {
     FILE *f;
     struct base_conf *c;
     int line;
+    bool too_long; /* the last one; nothing is read behind it */
 };
 
+/* The rest of a line that did not fit; false: there is none. */
+static bool skip_rest(FILE *f)
+{
+    int ch = getc(f);
+    if (ch == EOF)
+        return false;
+    while (ch != '\n' && ch != EOF)
+        ch = getc(f);
+    return true;
+}
+
+/* Lines are handed on whole and without their indentation: inih would take the rest of a long line
+ * for a line of its own, and an indented one for more of the value before it. */
 static char *next_line(char *out, int n, void *stream)
 {
     struct source *s = stream;
     for (; s->c->n > 0 && s->c->entries[s->c->n - 1].line == 0;)
         s->c->entries[s->c->n - 1].line = s->line;
-    char *p = fgets(out, n, s->f);
-    if (p)
-        s->line++;
-    return p;
+    if (s->too_long || !fgets(out, n, s->f))
+        return NULL;
+    s->line++;
+    size_t len = strlen(out), indent = strspn(out, " \t");
+    bool whole = (len > 0 && out[len - 1] == '\n') || !skip_rest(s->f);
+    s->too_long = !whole && out[indent] != ';' && out[indent] != '#';
+    if (s->too_long)
+        return NULL;
+    memmove(out, out + indent, len - indent + 1);
+    return out;
 }
 
 static int check_file(const char *path, char error[BASE_CONF_ERROR])
@@ -109,7 +129,7 @@ int base_conf_load(struct base_conf **out, const char *path, char error[BASE_CON
         free(c);
         return no_memory(error);
     }
-    struct source s = {fopen(path, "re"), c, 0};
+    struct source s = {fopen(path, "re"), c, 0, false};
     if (!s.f) {
         rv = -errno;
         snprintf(error, BASE_CONF_ERROR, "%s: %s", path, strerror(errno));
@@ -124,6 +144,10 @@ int base_conf_load(struct base_conf **out, const char *path, char error[BASE_CON
         snprintf(error, BASE_CONF_ERROR, "%s: cannot be read", path);
     } else if (c->failed == -ENOMEM) {
         rv = no_memory(error);
+    } else if (s.too_long) {
+        rv = -EINVAL;
+        snprintf(error, BASE_CONF_ERROR, "%s:%d: the line is too long, or not a text", path,
+                 s.line);
     } else if (bad_line != 0) {
         rv = -EINVAL;
         snprintf(error, BASE_CONF_ERROR, "%s:%d: %s", path, bad_line,

@@ -3,7 +3,9 @@
  * is left unknown at the end is an error that names file and line, so that a misspelt key never
  * passes silently. Every error text reads "FILE:LINE: cause". Main thread, at start.
  *
- * A section is written `[kind]` or `[kind name]`; `;` and `#` start a comment line.
+ * A section is written `[kind]` or `[kind name]`; `;` and `#` start a comment line. Lines may be
+ * indented. A value ends with its line, which is shorter than 200 bytes; comments are as long as
+ * they like.
  */
 #ifndef HOLDFAST_BASE_CONF_H
 #define HOLDFAST_BASE_CONF_H

@@ -93,6 +93,36 @@ static void F49_errors_name_file_line_and_cause(void **state)
     assert_int_equal(base_conf_load(&c, "/tmp", error), -EINVAL);
 }
 
+static void F49_a_line_is_a_line(void **state)
+{
+    struct base_conf *c;
+    char error[BASE_CONF_ERROR], text[1024];
+    int64_t n = 0;
+    (void)state;
+    assert_int_equal(load("  [a]\n\tk = 1\n    j = 2\n\n   ; comment\n", &c, error), 0);
+    assert_string_equal(base_conf_get(c, "a", "k"), "1"); /* not "1" and then "j = 2" */
+    assert_int_equal(base_conf_int(c, "a", "j", 0, 1, &n, error), -EINVAL);
+    assert_non_null(strstr(error, ":3: [a] j: "));
+    base_conf_free(c);
+    /* What a long comment ends with is no key. */
+    snprintf(text, sizeof text, "[a]\n#%0198dm = 1\nk = 1\n ; %0500d k = 2\nj = 3", 0, 0);
+    assert_int_equal(load(text, &c, error), 0);
+    assert_string_equal(base_conf_get(c, "a", "k"), "1");
+    assert_int_equal(base_conf_int(c, "a", "j", 0, 1, &n, error), -EINVAL);
+    assert_non_null(strstr(error, ":5: [a] j: "));
+    assert_int_equal(base_conf_done(c, error), 0);
+    base_conf_free(c);
+    /* Nor is what a long value ends with. */
+    snprintf(text, sizeof text, "[a]\nk = %0300dj=1\n", 0);
+    assert_int_equal(load(text, &c, error), -EINVAL);
+    assert_non_null(strstr(error, ":2: the line is too long"));
+    snprintf(text, sizeof text, "[a]\nk = %0190d\nj = %0190d", 1, 2);
+    assert_int_equal(load(text, &c, error), 0);
+    assert_int_equal(strlen(base_conf_get(c, "a", "k")), 190);
+    assert_int_equal(strlen(base_conf_get(c, "a", "j")), 190);
+    base_conf_free(c);
+}
+
 static void F49_addresses(void **state)
 {
     char host[32];
@@ -112,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F49_values_are_typed),
         cmocka_unit_test(F49_errors_name_file_line_and_cause),
+        cmocka_unit_test(F49_a_line_is_a_line),
         cmocka_unit_test(F49_addresses),
     };
     int fd = mkstemp(path);
