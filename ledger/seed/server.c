@@ -3,18 +3,17 @@
 
 #include "ledger/seed/digest.h"
 #include "ledger/store/env.h"
+#include "ledger/store/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { COPY_IDLE_S = 60, NICE = 5, READ_BYTES = 1 << 20, ENTRIES_MAX = 65536 };
+enum { COPY_IDLE_S = 60, NICE = 5 /* calls go first */, READ_BYTES = 1 << 20, ENTRIES_MAX = 65536 };
 
 struct waiting {
     void *request;
@@ -34,12 +33,9 @@ struct copy {
 struct seed_server {
     struct seed_server_config config;
     char dir[PATH_MAX - 64], file[PATH_MAX];
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    struct waiting waiting[SEED_ASKING_MAX]; /* guarded by the mutex, as the next two */
+    struct worker worker;
+    struct waiting waiting[SEED_ASKING_MAX]; /* guarded by the worker, as the next one */
     unsigned n;
-    bool stopping;
     struct copy copy; /* the seed thread's, as all below */
     struct log_page page;
     uint8_t bytes[SEED_BYTES_MAX], frame[SEED_FRAME_MAX];
@@ -260,26 +256,25 @@ void seed_server_answer(struct seed_server *s, const struct proto_seed_ask *ask,
 
 static bool take(struct seed_server *s, struct waiting *w, bool *stopping)
 {
-    pthread_mutex_lock(&s->mutex);
-    while (s->n == 0 && !s->stopping)
-        pthread_cond_wait(&s->wake, &s->mutex);
+    worker_lock(&s->worker);
+    while (s->n == 0 && !s->worker.stopping)
+        worker_wait(&s->worker);
     bool any = s->n > 0;
     if (any) {
         *w = s->waiting[0];
         s->n--;
         memmove(s->waiting, s->waiting + 1, s->n * sizeof *s->waiting);
     }
-    *stopping = s->stopping;
-    pthread_mutex_unlock(&s->mutex);
+    *stopping = s->worker.stopping;
+    worker_unlock(&s->worker);
     return any;
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
     struct seed_server *s = arg;
     struct waiting w;
     bool stopping;
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* calls go first */
     while (take(s, &w, &stopping)) {
         if (stopping) {
             s->config.on_answer(s->config.ctx, w.request, NULL, 0);
@@ -291,7 +286,6 @@ static void *run(void *arg)
         proto_seed_answer_put(&out, &a);
         s->config.on_answer(s->config.ctx, w.request, s->frame, out.full ? 0 : out.n);
     }
-    return NULL;
 }
 
 int seed_server_start(struct seed_server **out, const struct seed_server_config *config)
@@ -309,10 +303,8 @@ int seed_server_start(struct seed_server **out, const struct seed_server_config 
     int rv = env_make_dir(s->dir, &why);
     if (rv == -EEXIST)
         rv = 0;
-    (void)pthread_mutex_init(&s->mutex, NULL);
-    (void)pthread_cond_init(&s->wake, NULL);
     if (rv == 0)
-        rv = -pthread_create(&s->thread, NULL, run, s);
+        rv = worker_start(&s->worker, "seed", NICE, run, s);
     if (rv) {
         free(s);
         return rv;
@@ -337,13 +329,13 @@ bool seed_server_ask(struct seed_server *s, void *request, const void *bytes, si
     struct proto_reader r = proto_reader_over(bytes, n);
     if (!proto_seed_ask_get(&r, &w.ask) || !proto_get_end(&r))
         return false;
-    pthread_mutex_lock(&s->mutex);
-    bool room = s->n < SEED_ASKING_MAX && !s->stopping;
+    worker_lock(&s->worker);
+    bool room = s->n < SEED_ASKING_MAX && !s->worker.stopping;
     if (room) {
         s->waiting[s->n++] = w;
-        pthread_cond_signal(&s->wake);
+        worker_wake(&s->worker);
     }
-    pthread_mutex_unlock(&s->mutex);
+    worker_unlock(&s->worker);
     return room;
 }
 
@@ -351,14 +343,8 @@ void seed_server_stop(struct seed_server *s)
 {
     if (!s)
         return;
-    pthread_mutex_lock(&s->mutex);
-    s->stopping = true;
-    pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->mutex);
-    (void)pthread_join(s->thread, NULL);
+    worker_stop(&s->worker);
     drop_copy(s);
     log_page_close(&s->page);
-    (void)pthread_cond_destroy(&s->wake);
-    (void)pthread_mutex_destroy(&s->mutex);
     free(s);
 }

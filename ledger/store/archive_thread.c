@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/store/archive_thread.h"
 
+#include "ledger/store/worker.h"
+
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { NICE = 10 };
+enum { NICE = 10 }; /* calls go first */
 
 struct archive_thread {
     struct archive_thread_config config;
     struct log_store *log;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    bool stopping; /* guarded by the mutex, as the next one */
-    uint64_t applied;
+    struct worker worker;
+    uint64_t applied;                    /* guarded by the worker */
     char told[sizeof(struct store_why)]; /* the failure told last; the thread's own */
 };
 
@@ -49,9 +45,9 @@ static bool go_on(void *ctx, uint64_t last, uint64_t raw_bytes)
 {
     struct archive_thread *t = ctx;
     (void)last, (void)raw_bytes;
-    pthread_mutex_lock(&t->mutex);
-    bool on = !t->stopping;
-    pthread_mutex_unlock(&t->mutex);
+    worker_lock(&t->worker);
+    bool on = !t->worker.stopping;
+    worker_unlock(&t->worker);
     return on;
 }
 
@@ -119,52 +115,35 @@ static void look(struct archive_thread *t, uint64_t applied)
 /* Until the next look; false: it is time to end. */
 static bool wait_for_turn(struct archive_thread *t, uint64_t *applied)
 {
-    struct timespec at;
     unsigned ms = t->config.every_ms ? t->config.every_ms : ARCHIVE_EVERY_MS;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&t->mutex);
-    while (!t->stopping && pthread_cond_timedwait(&t->wake, &t->mutex, &at) == 0)
-        ;
+    worker_lock(&t->worker);
+    worker_wait_to_stop(&t->worker, ms);
     *applied = t->applied;
-    bool on = !t->stopping;
-    pthread_mutex_unlock(&t->mutex);
+    bool on = !t->worker.stopping;
+    worker_unlock(&t->worker);
     return on;
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
     struct archive_thread *t = arg;
     uint64_t applied;
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* calls go first */
     while (wait_for_turn(t, &applied))
         look(t, applied);
-    return NULL;
 }
 
 int archive_thread_start(struct archive_thread **out, struct log_store *log,
                          const struct archive_thread_config *config)
 {
     struct archive_thread *t = calloc(1, sizeof *t);
-    pthread_condattr_t clock;
     if (!t)
         return -ENOMEM;
     t->config = *config;
     t->log = log;
-    (void)pthread_mutex_init(&t->mutex, NULL);
-    (void)pthread_condattr_init(&clock);
-    (void)pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&t->wake, &clock);
-    (void)pthread_condattr_destroy(&clock);
-    int rv = pthread_create(&t->thread, NULL, run, t);
+    int rv = worker_start(&t->worker, "archive", NICE, run, t);
     if (rv) {
         free(t);
-        return -rv;
+        return rv;
     }
     *out = t;
     return 0;
@@ -172,21 +151,15 @@ int archive_thread_start(struct archive_thread **out, struct log_store *log,
 
 void archive_thread_applied(struct archive_thread *t, uint64_t index)
 {
-    pthread_mutex_lock(&t->mutex);
+    worker_lock(&t->worker);
     t->applied = index;
-    pthread_mutex_unlock(&t->mutex);
+    worker_unlock(&t->worker);
 }
 
 void archive_thread_stop(struct archive_thread *t)
 {
     if (!t)
         return;
-    pthread_mutex_lock(&t->mutex);
-    t->stopping = true;
-    pthread_cond_signal(&t->wake);
-    pthread_mutex_unlock(&t->mutex);
-    (void)pthread_join(t->thread, NULL);
-    (void)pthread_cond_destroy(&t->wake);
-    (void)pthread_mutex_destroy(&t->mutex);
+    worker_stop(&t->worker);
     free(t);
 }

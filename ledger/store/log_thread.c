@@ -1,45 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/store/log_thread.h"
 
+#include "ledger/store/worker.h"
+
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct log_thread {
     struct log_store *store;
     struct log_thread_calls calls;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    struct log_append queue[LOG_THREAD_QUEUE_MAX]; /* guarded by the mutex, like all below */
+    struct worker worker;
+    struct log_append queue[LOG_THREAD_QUEUE_MAX]; /* guarded by the worker, like all below */
     unsigned n;
     uint64_t trim; /* up to here; 0: nothing to trim */
-    bool stopping, failed;
+    bool failed;
     struct log_thread_stats stats;
     struct log_append taken[LOG_THREAD_QUEUE_MAX]; /* the thread's own */
 };
 
-static uint64_t nanos(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Everything that waits. 0 with *trim 0: it is time to end. */
 static unsigned take(struct log_thread *t, uint64_t *trim)
 {
-    pthread_mutex_lock(&t->mutex);
-    while (t->n == 0 && t->trim == 0 && !t->stopping)
-        pthread_cond_wait(&t->wake, &t->mutex);
+    worker_lock(&t->worker);
+    while (t->n == 0 && t->trim == 0 && !t->worker.stopping)
+        worker_wait(&t->worker);
     unsigned n = t->n;
     memcpy(t->taken, t->queue, n * sizeof *t->queue);
     t->n = 0;
-    *trim = t->stopping ? 0 : t->trim;
+    *trim = t->worker.stopping ? 0 : t->trim;
     t->trim = 0;
-    pthread_mutex_unlock(&t->mutex);
+    worker_unlock(&t->worker);
     return n;
 }
 
@@ -55,7 +46,7 @@ static void trim_to(struct log_thread *t, uint64_t first)
 
 static void count(struct log_thread *t, unsigned n, uint64_t spent)
 {
-    pthread_mutex_lock(&t->mutex);
+    worker_lock(&t->worker);
     t->stats.commits++;
     t->stats.commit_nanos += spent;
     t->stats.appends += n;
@@ -64,10 +55,10 @@ static void count(struct log_thread *t, unsigned n, uint64_t spent)
         for (unsigned j = 0; j < t->taken[i].n; j++)
             t->stats.bytes += t->taken[i].entries[j].len;
     }
-    pthread_mutex_unlock(&t->mutex);
+    worker_unlock(&t->worker);
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
     struct log_thread *t = arg;
     unsigned n;
@@ -78,23 +69,22 @@ static void *run(void *arg)
         if (n == 0)
             continue;
         struct store_why why;
-        uint64_t before = nanos();
+        uint64_t before = worker_nanos();
         int rv = log_store_append(t->store, t->taken, n, &why);
         if (rv) {
-            pthread_mutex_lock(&t->mutex);
+            worker_lock(&t->worker);
             t->failed = true;
-            pthread_mutex_unlock(&t->mutex);
+            worker_unlock(&t->worker);
             t->calls.on_fatal(t->calls.ctx, why.text);
-            return NULL;
+            return;
         }
-        count(t, n, nanos() - before);
+        count(t, n, worker_nanos() - before);
         for (unsigned i = 0; i < n; i++) {
             uint64_t first = t->taken[i].entries[0].index;
             t->calls.on_persisted(t->calls.ctx, first, first + t->taken[i].n - 1);
         }
         log_store_make_room(t->store);
     }
-    return NULL;
 }
 
 int log_thread_start(struct log_thread **out, struct log_store *store,
@@ -105,14 +95,11 @@ int log_thread_start(struct log_thread **out, struct log_store *store,
         return -ENOMEM;
     t->store = store;
     t->calls = *calls;
-    (void)pthread_mutex_init(&t->mutex, NULL);
-    (void)pthread_cond_init(&t->wake, NULL);
-    int rv = pthread_create(&t->thread, NULL, run, t);
+    int rv = worker_start(&t->worker, "log", 0, run, t);
     if (rv) {
         free(t);
-        return -rv;
+        return rv;
     }
-    (void)pthread_setname_np(t->thread, "log"); /* for profiles */
     *out = t;
     return 0;
 }
@@ -120,45 +107,39 @@ int log_thread_start(struct log_thread **out, struct log_store *store,
 int log_thread_append(struct log_thread *t, const struct log_entry *entries, unsigned n)
 {
     int rv = 0;
-    pthread_mutex_lock(&t->mutex);
+    worker_lock(&t->worker);
     if (t->failed) {
         rv = 0; /* the reason is on its way: it ends the process, and nothing is reported */
     } else if (t->n == LOG_THREAD_QUEUE_MAX) {
         rv = -ENOBUFS;
     } else {
         t->queue[t->n++] = (struct log_append){entries, n};
-        pthread_cond_signal(&t->wake);
+        worker_wake(&t->worker);
     }
-    pthread_mutex_unlock(&t->mutex);
+    worker_unlock(&t->worker);
     return rv;
 }
 
 void log_thread_trim(struct log_thread *t, uint64_t first)
 {
-    pthread_mutex_lock(&t->mutex);
+    worker_lock(&t->worker);
     t->trim = first;
-    pthread_cond_signal(&t->wake);
-    pthread_mutex_unlock(&t->mutex);
+    worker_wake(&t->worker);
+    worker_unlock(&t->worker);
 }
 
 void log_thread_stop(struct log_thread *t)
 {
     if (!t)
         return;
-    pthread_mutex_lock(&t->mutex);
-    t->stopping = true;
-    pthread_cond_signal(&t->wake);
-    pthread_mutex_unlock(&t->mutex);
-    (void)pthread_join(t->thread, NULL);
-    (void)pthread_cond_destroy(&t->wake);
-    (void)pthread_mutex_destroy(&t->mutex);
+    worker_stop(&t->worker);
     free(t);
 }
 
 void log_thread_stats(struct log_thread *t, struct log_thread_stats *out)
 {
-    pthread_mutex_lock(&t->mutex);
+    worker_lock(&t->worker);
     *out = t->stats;
     out->queued = t->n;
-    pthread_mutex_unlock(&t->mutex);
+    worker_unlock(&t->worker);
 }
