@@ -17,7 +17,7 @@ struct fixture_options {
     int64_t scale;        /* of deposits and budgets; 0: 1, so that both run out */
     bool no_checkpoint;
     uint64_t liar_first, liar_last; /* entries whose leader's chain is another one; 0: none */
-    uint64_t segment_bytes; /* of the log; 0: default */
+    uint64_t segment_bytes;         /* of the log; 0: default */
 };
 
 /* What came out, to compare with what replay says. */

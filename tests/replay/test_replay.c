@@ -4,109 +4,17 @@
  */
 #include "ledger/store/archive.h"
 #include "proto/text.h"
-#include "tests/replay/damage.h"
-#include "tests/replay/fixture.h"
+#include "tests/replay/rig.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <setjmp.h>
-#include <spawn.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
 #include <yyjson.h>
-
-extern char **environ;
-
-static const char *program, *folder;
-static const char *memory;         /* --memory of every run; NULL: the default */
-static char sound[400], work[400]; /* the directory that nobody changes, and one for each test */
-static struct fixture fixture;
-static char output[1 << 20];
-
-/* Runs replay on dir with up to 4 further arguments; its exit code, or -signal. */
-static int replay(const char *dir, const char *a, const char *b, const char *c, const char *d)
-{
-    char *argv[] = {(char *)(uintptr_t)program,
-                    (char *)(uintptr_t) "--data",
-                    (char *)(uintptr_t)dir,
-                    NULL,
-                    NULL,
-                    NULL,
-                    NULL,
-                    NULL,
-                    NULL,
-                    NULL};
-    const char *more[] = {a, b, c, d};
-    unsigned n = 3;
-    if (memory) {
-        argv[n++] = (char *)(uintptr_t) "--memory";
-        argv[n++] = (char *)(uintptr_t)memory;
-    }
-    for (unsigned i = 0; i < 4 && more[i]; i++)
-        argv[n++] = (char *)(uintptr_t)more[i];
-    char out[500];
-    posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int status;
-    (void)snprintf(out, sizeof out, "%s/output", folder);
-    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
-    assert_int_equal(
-        posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 0);
-    assert_int_equal(posix_spawn_file_actions_adddup2(&actions, 1, 2), 0);
-    assert_int_equal(posix_spawn(&pid, program, &actions, NULL, argv, environ), 0);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    while (waitpid(pid, &status, 0) < 0)
-        assert_int_equal(errno, EINTR);
-    FILE *f = fopen(out, "re");
-    assert_non_null(f);
-    output[fread(output, 1, sizeof output - 1, f)] = '\0';
-    (void)fclose(f);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static int replay0(const char *dir)
-{
-    return replay(dir, NULL, NULL, NULL, NULL);
-}
-
-static void expect_output(const char *text)
-{
-    if (!strstr(output, text))
-        fail_msg("no \"%s\" in:\n%s", text, output);
-}
-
-static struct damage_table table(const char *dir, const char *env, const char *name)
-{
-    struct damage_table t = {.table = name};
-    (void)snprintf(t.path, sizeof t.path, "%s/%s", dir, env);
-    return t;
-}
-
-#define SEGMENT "log/00000000000000000001"
-
-static int fresh_copy(void **state)
-{
-    (void)state;
-    damage_copy(sound, work);
-    return 0;
-}
-
-static int drop_copy(void **state)
-{
-    (void)state;
-    damage_remove(work);
-    return 0;
-}
 
 /* ---- sound directories ---- */
 
@@ -269,204 +177,6 @@ static void F59_receipt_stands_in_the_log(void **state)
     assert_int_equal(replay(sound, "--verify-receipt", receipt, NULL, NULL), 1);
     position_text(receipt, fixture.last + 7, 0, &fixture.last_chain);
     assert_int_equal(replay(sound, "--verify-receipt", receipt, NULL, NULL), 1);
-}
-
-/* ---- lies: the database is sound, its content is not ---- */
-
-static uint64_t seed = 1;
-static size_t pick(size_t n)
-{
-    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (size_t)(seed >> 33) % n;
-}
-
-/* Every record of the table up to `records`, one byte each (another one every time). */
-static void flip_all(const struct damage_table *t, size_t records, size_t stride)
-{
-    for (size_t i = 0; i < records; i += stride) {
-        size_t klen, vlen;
-        damage_lengths(t, i, &klen, &vlen);
-        size_t offset = pick(vlen);
-        uint8_t mask = (uint8_t)(1 << pick(8));
-        damage_value(t, i, offset, mask);
-        int code = replay0(work);
-        if (code != 1)
-            fail_msg("%s %s: record %zu, byte %zu of %zu ^ %02x: exit %d\n%s", t->path, t->table, i,
-                     offset, vlen, mask, code, output);
-        damage_value(t, i, offset, mask);
-    }
-    assert_int_equal(replay0(work), 0);
-}
-
-static void F44_flipped_byte_of_an_entry_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    flip_all(&t, fixture.last, 1); /* the tail too */
-}
-
-/* With the entry's checksum made right again: then only re-execution and the chain can tell. */
-static void forge(const struct damage_table *t, size_t i, size_t offset, uint8_t mask)
-{
-    damage_value(t, i, offset, mask);
-    damage_mend_entry(t, i);
-    int code = replay0(work);
-    if (code != 1)
-        fail_msg("entry %zu, byte %zu ^ %02x: exit %d\n%s", i + 1, offset, mask, code, output);
-    damage_value(t, i, offset, mask);
-    damage_mend_entry(t, i);
-}
-
-static void F44_forged_byte_of_an_entry_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    for (size_t i = 0; i < fixture.applied; i++) {
-        size_t klen, vlen;
-        damage_lengths(&t, i, &klen, &vlen);
-        if (vlen > 13)
-            forge(&t, i, 13 + pick(vlen - 13), (uint8_t)(1 << pick(8)));
-        forge(&t, i, pick(9), (uint8_t)(1 << pick(8))); /* term and kind */
-    }
-    assert_int_equal(replay0(work), 0);
-}
-
-static void F44_every_byte_of_some_entries_counts(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    for (size_t i = 0; i < fixture.applied; i += 31) {
-        size_t klen, vlen;
-        damage_lengths(&t, i, &klen, &vlen);
-        for (size_t offset = 13; offset < vlen; offset += offset < 96 ? 1 : 23)
-            forge(&t, i, offset, 1);
-    }
-}
-
-static void F44_flipped_byte_of_a_state_record_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, "state", "records");
-    flip_all(&t, damage_count(&t), 3);
-    expect_output("internally consistent");
-}
-
-static void F44_flipped_byte_of_the_position_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, "state", "meta");
-    size_t klen, vlen;
-    damage_lengths(&t, 0, &klen, &vlen);
-    for (size_t offset = 4; offset < vlen; offset++) { /* before that: the format, exit 2 */
-        damage_value(&t, 0, offset, 0x10);
-        assert_int_equal(replay0(work), 1);
-        damage_value(&t, 0, offset, 0x10);
-    }
-}
-
-static void F44_moved_or_missing_state_records_are_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, "state", "records");
-    size_t n = damage_count(&t);
-    for (size_t i = 0; i < n; i += 17) {
-        size_t klen, vlen;
-        damage_lengths(&t, i, &klen, &vlen);
-        size_t offset = klen - 1;
-        size_t at = damage_key(&t, i, offset, 0x40);
-        int code = replay0(work);
-        if (code != 1)
-            fail_msg("key of record %zu: exit %d\n%s", i, code, output);
-        assert_int_equal(damage_key(&t, at, offset, 0x40), i);
-    }
-    damage_delete(&t, n / 2);
-    assert_int_equal(replay0(work), 1);
-    expect_output("the state lacks a record");
-}
-
-static void F44_missing_entry_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    damage_delete(&t, fixture.applied / 2);
-    assert_int_equal(replay0(work), 1);
-}
-
-static void F44_missing_entry_of_the_tail_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    damage_delete(&t, fixture.last - 2);
-    assert_int_equal(replay0(work), 1);
-}
-
-static void F44_log_shorter_than_the_state_is_found(void **state)
-{
-    (void)state;
-    struct damage_table t = table(work, SEGMENT, "entries");
-    for (uint64_t i = fixture.last; i >= fixture.applied; i--)
-        damage_delete(&t, (size_t)i - 1);
-    assert_int_equal(replay0(work), 1);
-}
-
-/* ---- damage of files: never a crash ---- */
-
-static void flip_file(const char *part, unsigned times)
-{
-    char path[600];
-    unsigned codes[3] = {0};
-    (void)snprintf(path, sizeof path, "%s/%s/data.mdb", work, part);
-    long size = damage_file_size(path);
-    for (unsigned i = 0; i < times; i++) {
-        /* Half of them in the heads of pages, where LMDB trusts what it reads. */
-        long offset = (long)pick((size_t)size);
-        if (i % 2)
-            offset = offset / 4096 * 4096 + (long)pick(64);
-        uint8_t mask = (uint8_t)(1 + pick(255));
-        damage_file(path, offset, mask);
-        int code = replay0(work);
-        if (code < 0 || code > 2)
-            fail_msg("%s: byte %ld ^ %02x: %s %d\n%s", path, offset, mask,
-                     code < 0 ? "signal" : "exit", code, output);
-        codes[code]++;
-        damage_file(path, offset, mask);
-    }
-    (void)printf("%s: %u flips: %u unharmed, %u found, %u unusable\n", part, times, codes[0],
-                 codes[1], codes[2]);
-    assert_true(codes[1] > 0);
-    assert_int_equal(replay0(work), 0);
-}
-
-static void F44_random_damage_of_the_log_never_crashes(void **state)
-{
-    (void)state;
-    flip_file(SEGMENT, 250);
-}
-
-static void F44_random_damage_of_the_state_never_crashes(void **state)
-{
-    (void)state;
-    flip_file("state", 250);
-}
-
-static void F44_cut_files_never_crash(void **state)
-{
-    (void)state;
-    static const char *const parts[] = {SEGMENT, "state", "vote"};
-    char path[600], keep[600];
-    for (unsigned i = 0; i < 3; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s/data.mdb", work, parts[i]);
-        (void)snprintf(keep, sizeof keep, "%s/%s/data.mdb", sound, parts[i]);
-        long size = damage_file_size(path);
-        for (unsigned part = 0; part < 8; part++) {
-            damage_cut(path, size * part / 8 + (part % 2 ? 100 : 0));
-            int code = replay0(work);
-            if (code != 1 && code != 2)
-                fail_msg("%s cut to %u/8: exit %d\n%s", parts[i], part, code, output);
-            damage_remove(work);
-            damage_copy(sound, work);
-        }
-    }
 }
 
 /* ---- not ours ---- */
@@ -693,28 +403,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(F44_head_kept_elsewhere_proves),
         cmocka_unit_test_teardown(F44_rewritten_log_is_caught_by_the_head_only, drop_copy),
         cmocka_unit_test(F59_receipt_stands_in_the_log),
-        cmocka_unit_test_setup_teardown(F44_flipped_byte_of_an_entry_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_forged_byte_of_an_entry_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_every_byte_of_some_entries_counts, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_flipped_byte_of_a_state_record_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_flipped_byte_of_the_position_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_moved_or_missing_state_records_are_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_missing_entry_is_found, fresh_copy, drop_copy),
-        cmocka_unit_test_setup_teardown(F44_missing_entry_of_the_tail_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_log_shorter_than_the_state_is_found, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_random_damage_of_the_log_never_crashes, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_random_damage_of_the_state_never_crashes, fresh_copy,
-                                        drop_copy),
-        cmocka_unit_test_setup_teardown(F44_cut_files_never_crash, fresh_copy, drop_copy),
         cmocka_unit_test_setup_teardown(F44_foreign_directories_are_refused, fresh_copy, drop_copy),
         cmocka_unit_test_setup_teardown(F44_newer_state_is_refused, fresh_copy, drop_copy),
         cmocka_unit_test(F44_usage),
@@ -727,23 +415,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(F50_F44_a_leader_that_nothing_disowns_is_a_mismatch, drop_copy),
         cmocka_unit_test_setup_teardown(F50_F44_a_marked_directory_says_so, fresh_copy, drop_copy),
     };
-    struct fixture_options o = {.rounds = 120, .per_entry = 4, .tail = 5};
-    if (argc < 3)
+    if (!rig_open(argc, argv))
         return 2;
-    program = argv[1];
-    memory = getenv("REPLAY_MEMORY");
-    char pattern[300];
-    (void)snprintf(pattern, sizeof pattern, "%s/replay-XXXXXX", argv[2]);
-    folder = mkdtemp(pattern);
-    if (!folder)
-        return 2;
-    (void)snprintf(sound, sizeof sound, "%s/sound", folder);
-    (void)snprintf(work, sizeof work, "%s/work", folder);
-    fixture_make(sound, &o, &fixture);
-    if (argc > 3)
-        cmocka_set_test_filter(argv[3]);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    if (failed == 0)
-        damage_remove(folder);
-    return failed;
+    return rig_close(cmocka_run_group_tests(tests, NULL, NULL));
 }
