@@ -298,7 +298,7 @@ void node_timers(struct node *n, struct pump_now now)
         node_carry_out(n);
     if (!n->failed)
         node_members_timer(n);
-    if (!n->failed && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
+    if (!n->failed && node_may_decide(n) && checkpoint_due(&n->checkpoint, n->now.mono_ms)) {
         compare_drift(n);
         node_start_checkpoint(n);
     }
@@ -307,15 +307,16 @@ void node_timers(struct node *n, struct pump_now now)
 uint64_t node_wait_ms(const struct node *n)
 {
     uint64_t at = n->now.mono_ms + NODE_WAIT_MAX_MS;
+    bool decides = node_may_decide(n); /* else some of it is put off, however due it is */
     const uint64_t due[] = {pump_next_timeout(n->pump),
-                            checkpoint_due_ms(&n->checkpoint),
+                            decides ? checkpoint_due_ms(&n->checkpoint) : UINT64_MAX,
                             node_tick_ms(n),
                             n->clock_ms,
                             n->room_ms,
                             n->transfer_until_ms == 0 ? UINT64_MAX
                             : node_is_leaving(n)      ? n->transfer_calm_ms
                                                       : n->transfer_ms,
-                            node_may_decide(n) ? UINT64_MAX : n->note_ms,
+                            decides ? UINT64_MAX : n->note_ms,
                             n->stopping ? n->stop_by_ms : UINT64_MAX};
     if (n->quarantined)
         return NODE_WAIT_MAX_MS;

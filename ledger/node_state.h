@@ -33,6 +33,7 @@ enum {
     NODE_SEEDING_MS = 10000, /* who asked for a copy or entries so lately is being seeded */
     NODE_STOP_MS = 1000,     /* for handing leadership over at a stop */
     NODE_BUSY_RETRY_MS = 20, /* told to callers when the intake is full */
+    NODE_TICK_RETRY_MS = 20, /* holds are due, and nothing may be proposed */
     NODE_WAIT_MAX_MS = 1000, /* the loop wakes up at least this often */
     NODE_NOTE_MS = 200,      /* while states differ, all are told this often */
     NODE_DENIAL_MS = 2000,   /* a peer denies what it had acknowledged for so long: it is gone */

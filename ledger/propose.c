@@ -153,8 +153,8 @@ uint64_t node_tick_ms(const struct node *n)
     int64_t at = core_machine_next_expiry(n->machine);
     if (at == INT64_MAX)
         return UINT64_MAX;
-    if (at <= n->now.wall_us)
-        return n->now.mono_ms;
+    if (at <= n->now.wall_us) /* it could not be proposed just now: node_propose says why */
+        return n->now.mono_ms + NODE_TICK_RETRY_MS;
     return n->now.mono_ms + (uint64_t)(at - n->now.wall_us) / 1000 + 1;
 }
 
