@@ -266,6 +266,12 @@ static void on_seed_answer(void *ctx, void *request, const void *answer, size_t 
     net_service_post(request, n > 0 ? net_frame_of(answer, n) : NULL);
 }
 
+static uint64_t keep_free(void *ctx, uint64_t total_bytes)
+{
+    struct node_host *h = ctx;
+    return room_bound(h->node.config, total_bytes);
+}
+
 static int open_seeds(struct node_host *h)
 {
     const struct seed_server_config config = {.data = h->node.config->data,
@@ -273,6 +279,7 @@ static int open_seeds(struct node_host *h)
                                               .state = h->dir.state,
                                               .id = identity_of(h->node.config),
                                               .ctx = h,
+                                              .keep_free = keep_free,
                                               .on_answer = on_seed_answer};
     if (seed_server_start(&h->seeds, &config) != 0)
         return node_fail(&h->node, NODE_EXIT_FATAL, "threads", "cannot be started");

@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,9 +101,27 @@ static int read_copy_meta(struct seed_server *s)
     return rv;
 }
 
+static int look_for_room(struct seed_server *s)
+{
+    struct statvfs v;
+    if (statvfs(s->dir, &v) != 0)
+        return store_why_set(&s->why, -errno, "%s: %s", s->dir, strerror(errno));
+    uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, free = (uint64_t)v.f_bavail * v.f_frsize;
+    uint64_t keep = s->config.keep_free ? s->config.keep_free(s->config.ctx, total) : 0;
+    uint64_t needed = state_store_copy_bytes(s->config.state);
+    if (free >= keep && free - keep >= needed)
+        return 0;
+    return store_why_set(&s->why, -ENOSPC,
+                         "no room on its disk for a copy of its state: %" PRIu64
+                         " MB needed, %" PRIu64 " MB free, of which %" PRIu64 " MB stay so",
+                         (needed >> 20) + 1, free >> 20, keep >> 20);
+}
+
 static int make_copy(struct seed_server *s)
 {
     drop_copy(s);
+    if (look_for_room(s) != 0)
+        return -ENOSPC;
     s->copy.fd = open(s->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (s->copy.fd < 0)
         return store_why_set(&s->why, -errno, "create %s: %s", s->file, strerror(errno));

@@ -26,6 +26,9 @@ struct seed_server_config {
     struct state_store *state;
     struct node_identity id;
     void *ctx;
+    /* So much of a disk of that size stays free beside a copy, or none is made: a node whose disk
+     * is full ends. NULL: nothing need stay. */
+    uint64_t (*keep_free)(void *ctx, uint64_t total_bytes);
     /* answer: an encoded seed_answer, alive during the call. */
     void (*on_answer)(void *ctx, void *request, const void *answer, size_t n);
 };

@@ -120,6 +120,27 @@ int state_store_copy(struct state_store *s, int fd, struct store_why *why)
     return rv ? env_fail(why, rv, "copy", s->dir) : 0;
 }
 
+static uint64_t bytes_of(const MDB_stat *st)
+{
+    return (st->ms_branch_pages + st->ms_leaf_pages + st->ms_overflow_pages) *
+           (uint64_t)st->ms_psize;
+}
+
+uint64_t state_store_copy_bytes(struct state_store *s)
+{
+    MDB_txn *txn;
+    MDB_stat st = {0};
+    uint64_t bytes = 0;
+    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+        return 0;
+    if (mdb_stat(txn, s->records, &st) == 0)
+        bytes += bytes_of(&st);
+    if (mdb_stat(txn, s->meta, &st) == 0)
+        bytes += bytes_of(&st);
+    mdb_txn_abort(txn);
+    return bytes + 3 * (uint64_t)st.ms_psize; /* two heads, and the table of tables */
+}
+
 int state_store_forgets(struct state_store *s)
 {
     return env_errno(mdb_env_set_flags(s->env, MDB_NOSYNC, 1));

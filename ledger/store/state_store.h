@@ -103,6 +103,8 @@ __attribute__((warn_unused_result)) int state_reader_scan(struct state_reader *r
  * beside the writer. One read transaction as long as it takes. */
 __attribute__((warn_unused_result)) int state_store_copy(struct state_store *s, int fd,
                                                          struct store_why *why);
+/* What such a copy takes, about. */
+uint64_t state_store_copy_bytes(struct state_store *s);
 uint64_t state_store_records(struct state_store *s);
 uint64_t state_store_bytes(struct state_store *s);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/statvfs.h>
 
 #include <cmocka.h>
 
@@ -40,6 +41,15 @@ static void on_answer(void *ctx, void *request, const void *answer, size_t n)
     (void)ctx, (void)request, (void)answer, (void)n;
 }
 
+static uint64_t must_stay_free;
+
+static uint64_t keep_free(void *ctx, uint64_t total_bytes)
+{
+    (void)ctx;
+    assert_true(total_bytes > 0);
+    return must_stay_free;
+}
+
 static void give(unsigned id, const char *name, uint64_t commit, bool leads)
 {
     struct giver *g = &net.node[id];
@@ -50,6 +60,7 @@ static void give(unsigned id, const char *name, uint64_t commit, bool leads)
                                               .log = g->dir.log,
                                               .state = g->dir.state,
                                               .id = {{{7, 7, 7}}, 0, id},
+                                              .keep_free = keep_free,
                                               .on_answer = on_answer};
     assert_int_equal(seed_server_start(&g->server, &config), 0);
     g->standing = (struct seed_standing){
@@ -250,6 +261,32 @@ static void F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew(void *
     stop();
 }
 
+/* A copy that fills the disk ends the node that makes it, and the next one is asked. */
+static void F43_a_copy_leaves_the_giver_room_on_its_disk(void **state)
+{
+    struct seed_facts f;
+    char data[PATH_MAX];
+    struct statvfs v;
+    (void)state;
+    path_of("room", data);
+    assert_int_equal(statvfs(store_tmp_root, &v), 0);
+    uint64_t free = (uint64_t)v.f_bavail * v.f_frsize;
+    start("behind", "ahead");
+    const struct seed_config config = taker(data);
+    must_stay_free = free + (free >> 1);
+    assert_int_equal(seed_node(&config, &f, &why), -EAGAIN);
+    assert_non_null(strstr(why.text, "no room on its disk"));
+    assert_int_equal(net.opened, 5);
+    assert_int_not_equal(access(store_tmp_path("behind/seed-out/data.mdb"), F_OK), 0);
+    must_stay_free = free / 2;
+    assert_int_equal(seed_node(&config, &f, &why), 0);
+    assert_in_range(f.bytes, state_store_copy_bytes(net.node[2].dir.state) * 9 / 10,
+                    state_store_copy_bytes(net.node[2].dir.state) * 11 / 10);
+    must_stay_free = 0;
+    assert_seeded(data, &f);
+    stop();
+}
+
 static void assert_nothing_left(const char *data)
 {
     struct data_dir d;
@@ -381,6 +418,7 @@ int main(void)
         cmocka_unit_test(F50_F43_a_diverged_leader_s_entries_are_carried_on),
         cmocka_unit_test(F43_an_interrupted_seeding_goes_on_where_it_was),
         cmocka_unit_test(F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew),
+        cmocka_unit_test(F43_a_copy_leaves_the_giver_room_on_its_disk),
         cmocka_unit_test(F43_a_witness_that_differs_stops_the_seeding),
         cmocka_unit_test(F43_one_record_that_differs_is_found),
         cmocka_unit_test(F43_without_a_leader_or_enough_nodes_nothing_begins),
