@@ -11,8 +11,8 @@ import { Load } from '../e2e/lib/load.mjs';
 import { Tenant, importPrices, nodesAgree, priced } from '../e2e/lib/tenant.mjs';
 import { program, temporary } from '../e2e/lib/place.mjs';
 import { until, within } from '../e2e/lib/wait.mjs';
-import { judgeCalls } from './lib/bench.mjs';
 import { ERRNO, Shim } from './lib/shim.mjs';
+import { nothingIsLost } from './lib/verdict.mjs';
 
 const noShim = (() => {
     try {
@@ -46,16 +46,7 @@ async function underLoad(t, name, what) {
     } finally {
         await load.stop();
     }
-    t.diagnostic(`answers: ${JSON.stringify(load.answers())}`);
-    assert.deepEqual(load.records.filter((record) => record.error || record.broken), []);
-    await tenant.quiet({ deadlineMs: 60_000 });
-    await nodesAgree(cluster, { deadlineMs: 60_000 });
-    for (const n of [1, 2, 3]) {
-        const { served, ...wrong } = await judgeCalls(cluster, n, load.records);
-        assert.ok(served > 0);
-        // the log holds the calls of earlier tests too
-        assert.deepEqual({ ...wrong, unserved: 0 }, { lost: 0, doubled: 0, differing: 0, unserved: 0, drift: 0 });
-    }
+    await nothingIsLost(t, cluster, tenant, load, { earlier: true });
 }
 
 /** The node ends by itself, with this exit code, saying why. Returns its last words. */

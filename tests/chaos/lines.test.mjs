@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Late, uneven, narrow and stalled lines between the nodes, under load from real edges: nothing
 // acknowledged is lost, and what it costs is measured.
-import assert from 'node:assert/strict';
 import test, { after } from 'node:test';
 import { Cluster } from '../e2e/lib/cluster.mjs';
 import { Load } from '../e2e/lib/load.mjs';
-import { Tenant, importPrices, nodesAgree, priced } from '../e2e/lib/tenant.mjs';
+import { Tenant, importPrices, priced } from '../e2e/lib/tenant.mjs';
 import { until } from '../e2e/lib/wait.mjs';
-import { judgeCalls } from './lib/bench.mjs';
 import { Lines } from './lib/lines.mjs';
+import { nothingIsLost } from './lib/verdict.mjs';
 
 const HOURS = Number(process.env.HOLDFAST_CHAOS_HOURS ?? 0);
 const KILLS = HOURS ? Math.ceil(HOURS * 400) : 2; // leaders, at each delay
@@ -36,17 +35,7 @@ async function underLoad(t, name, what) {
     await lines.heal();
     await load.servedMore(10);
     await load.stop();
-    t.diagnostic(`answers: ${JSON.stringify(load.answers())}`);
-    assert.deepEqual(load.records.filter((record) => record.error || record.broken), []);
-    await tenant.quiet({ deadlineMs: 60_000 });
-    await nodesAgree(cluster, { deadlineMs: 60_000 });
-    for (const n of nodes) {
-        const { served, ...wrong } = await judgeCalls(cluster, n, load.records);
-        delete wrong.unserved; // those are of earlier tests
-        t.diagnostic(`node ${n}: ${served} calls ${JSON.stringify(wrong)}`);
-        assert.ok(served > 0);
-        assert.deepEqual(wrong, { lost: 0, doubled: 0, differing: 0, drift: 0 });
-    }
+    await nothingIsLost(t, cluster, tenant, load, { earlier: true });
 }
 
 /** How long the calls took that were begun after a moment. */

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Partitions between real nodes, each in a network namespace of its own, under load from real edges.
-import assert from 'node:assert/strict';
 import test, { after } from 'node:test';
 import { Cluster } from '../e2e/lib/cluster.mjs';
 import { Load } from '../e2e/lib/load.mjs';
-import { Tenant, importPrices, nodesAgree, priced } from '../e2e/lib/tenant.mjs';
-import { judgeCalls } from './lib/bench.mjs';
+import { Tenant, importPrices, priced } from '../e2e/lib/tenant.mjs';
 import { chance } from './lib/chance.mjs';
 import { Net } from './lib/net.mjs';
+import { nothingIsLost } from './lib/verdict.mjs';
 
 const HOURS = Number(process.env.HOLDFAST_CHAOS_HOURS ?? 0);
 const ROUNDS = HOURS ? Math.ceil(HOURS * 600) : 1;
@@ -70,16 +69,7 @@ test('F43_F51_partitions_lose_nothing_and_end', { skip, timeout: 240_000 + HOURS
         await load.servedMore(20);
     }
     await load.stop();
-    t.diagnostic(`answers: ${JSON.stringify(load.answers())}`);
-    assert.deepEqual(load.records.filter((record) => record.error || record.broken), []);
-    await tenant.quiet({ deadlineMs: 60_000 });
-    await nodesAgree(cluster, { deadlineMs: 60_000 });
-    for (const n of nodes) {
-        const { served, ...wrong } = await judgeCalls(cluster, n, load.records);
-        t.diagnostic(`node ${n}: ${served} calls ${JSON.stringify(wrong)}`);
-        assert.ok(served > 0);
-        assert.deepEqual(wrong, { lost: 0, doubled: 0, differing: 0, unserved: 0, drift: 0 });
-    }
+    await nothingIsLost(t, cluster, tenant, load);
 });
 
 /** All three are there again and follow (under load they never stand at one index for long). */

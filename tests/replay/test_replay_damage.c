@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+/* ---- lies: the database is sound, its content is not ---- */
+
 static uint64_t seed = 1;
 static size_t pick(size_t n)
 {
