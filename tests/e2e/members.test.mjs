@@ -37,6 +37,7 @@ const members = async () => {
 const restart = async (n) => {
     assert.deepEqual(await cluster.endNode(n), { code: 0, signal: null });
     await cluster.startNode(n);
+    await cluster.ctl('status', '--strict', '--wait', '25'); // as operations.md says, before the next one
     await until(`node ${n} to follow`, async () => {
         const { nodes } = await cluster.ctl('status');
         const leader = nodes.find((node) => node.role === 'leader');
@@ -79,11 +80,16 @@ test('F43_what_is_not_safe_is_refused_with_its_reason', async () => {
 });
 
 test('F43_a_fourth_node_joins_online', async (t) => {
+    await until('the change to be accepted', async () => { // the node does not run yet
+        const { json } = await cluster.tryCtl('cluster', 'add', '--node', '4', '--timeout', '1');
+        return json.error.code === 'not_yet' && /has no vote yet/.test(json.error.message);
+    });
     await join_(4); // where it is, the others learn from the log
     const before = performance.now();
     const done = await cluster.ctl('cluster', 'add', '--node', '4', '--timeout', '60');
     t.diagnostic(`joined in ${Math.round(performance.now() - before)} ms`);
     assert.equal(done.node, 4);
+    assert.equal(done.index, undefined); // nothing was changed once more
     assert.deepEqual(await members(), { 1: 'voter', 2: 'voter', 3: 'voter', 4: 'voter' });
     await refusal(/node 4 is in the cluster already/, 'add', '--node', '4');
     await load.servedMore(20);

@@ -147,7 +147,8 @@ static int budget_put(struct ctl *c, const struct ctl_args *a)
     if (rv == CTL_OK && number > 0) {
         rv = ctl_query(c, PROTO_QUERY_budgets, &cmd.head.org, 0, false, existing_row, &e);
         if (rv == CTL_OK && !e.found)
-            rv = ctl_fail(c, CTL_REFUSED, "BUDGET_UNKNOWN", "no such budget");
+            rv = ctl_fail(c, CTL_REFUSED, "BUDGET_UNKNOWN", "no such budget: %s",
+                          ctl_arg(a, "budget"));
     }
     if (rv == CTL_OK)
         rv = values(c, a, b);

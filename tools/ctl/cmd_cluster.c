@@ -38,7 +38,7 @@ static int wait_for(struct ctl *c, struct seen *s, bool (*done)(const struct see
             return CTL_OK;
         if (ctl_now_us() >= until_us)
             return ctl_fail(c, CTL_UNAVAILABLE, "not_yet",
-                            "%s: not in --timeout; see cluster status", what);
+                            "%s (--timeout); see 'holdfastctl cluster status'", what);
         nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
     }
 }
@@ -131,7 +131,8 @@ static int transfer(struct ctl *c, const struct ctl_args *a)
     cmd.body.cluster_transfer.node = to;
     rv = ctl_command(c, &cmd, &reply);
     if (rv == CTL_OK)
-        rv = wait_for(c, &s, to ? leads : leads_not, to ? to : from, "the new leader");
+        rv = wait_for(c, &s, to ? leads : leads_not, to ? to : from,
+                      "accepted, but nobody else leads yet");
     if (rv != CTL_OK)
         return rv;
     out_uint(c, c->out, "from", from);
@@ -186,7 +187,8 @@ static int upgrade(struct ctl *c, const struct ctl_args *a)
     cmd.body.feature_level.level = (uint32_t)level;
     rv = ctl_command(c, &cmd, &reply);
     if (rv == CTL_OK)
-        rv = wait_for(c, &s, level_reached, (uint32_t)level, "the level");
+        rv = wait_for(c, &s, level_reached, (uint32_t)level,
+                      "accepted, but the level is not in force yet");
     if (rv != CTL_OK)
         return rv;
     out_bool(c, c->out, "changed", true);
@@ -216,14 +218,24 @@ static int change(struct ctl *c, struct proto_command *cmd, uint32_t node, bool 
 {
     struct ctl_reply reply;
     struct seen s;
-    int rv = ctl_command(c, cmd, &reply);
+    bool joining = false; /* it was added before: what is left is to wait */
+    int rv = ctl_open(c, true);
+    if (rv == CTL_OK && add) {
+        rv = look(c, &s);
+        joining = rv == CTL_OK && s.leader && !is_gone(&s, node) && !has_vote(&s, node);
+    }
+    if (rv == CTL_OK && !joining)
+        rv = ctl_command(c, cmd, &reply);
     if (rv == CTL_OK)
         rv = wait_for(c, &s, add ? has_vote : is_gone, node,
-                      add ? "the node's vote" : "the node's leaving");
+                      add ? "accepted, but the node, which must run and be reached by the others, "
+                            "has no vote yet"
+                          : "accepted, but the node is still there");
     if (rv != CTL_OK)
         return rv;
     out_uint(c, c->out, "node", node);
-    out_receipt(c, &reply);
+    if (!joining)
+        out_receipt(c, &reply);
     members_out(c, &s);
     return CTL_OK;
 }
@@ -278,7 +290,8 @@ static const struct ctl_action actions[] = {
     {"add", "Adds a node: it gets the log first, then a vote.", NULL, add_options, "members",
      columns, add,
      "Every edge and tool must know it by the new cluster.conf, and it must run; see "
-     "docs/operations.md.\n"},
+     "docs/operations.md.\n"
+     "Said again while the node joins, it waits on for its vote.\n"},
     {"remove", "Removes a node.", NULL, remove_options, "members", columns, remove_node, NULL},
     {0}};
 const struct ctl_noun ctl_noun_cluster = {"cluster", "members, leadership, feature level", actions};

@@ -147,8 +147,21 @@ static bool cluster_out(struct ctl *c, const struct ctl_node *nodes, const struc
     return well;
 }
 
+static bool all_well(struct ctl *c, const struct ctl_node *nodes, const struct ctl_node *leader)
+{
+    const struct cluster_conf *cluster = &c->ledger.cluster;
+    struct ctl_health health;
+    for (unsigned i = 0; i < cluster->n_nodes; i++) {
+        ctl_node_health(nodes, cluster->n_nodes, i, cluster->nodes[i].id, leader, &health);
+        if (!is_well(&health))
+            return false;
+    }
+    return true;
+}
+
 static int status(struct ctl *c, const struct ctl_args *a)
 {
+    bool strict = ctl_given(a, "strict");
     struct ctl_node nodes[LINK_NODES_MAX];
     const struct ctl_node *leader;
     int64_t wait_s = 0;
@@ -163,18 +176,19 @@ static int status(struct ctl *c, const struct ctl_args *a)
         if (rv != CTL_OK)
             return rv;
         leader = ctl_nodes_leader(nodes, c->ledger.cluster.n_nodes);
-        if (leader || ctl_now_us() >= until_us)
+        if ((leader && (!strict || all_well(c, nodes, leader))) || ctl_now_us() >= until_us)
             break;
         nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     }
     bool well = cluster_out(c, nodes, leader);
     if (!leader)
         return CTL_UNAVAILABLE;
-    return well || !ctl_given(a, "strict") ? CTL_OK : CTL_UNWELL;
+    return well || !strict ? CTL_OK : CTL_UNWELL;
 }
 
 static const struct ctl_option options[] = {
-    {"wait", "SECONDS", false, "wait for a leader with a majority behind it"},
+    {"wait", "SECONDS", false,
+     "wait for a leader with a majority behind it; with --strict, until all is well"},
     {"strict", NULL, false, "exit status 4 where not every node is well"},
     {0}};
 static const char *const columns[] = {

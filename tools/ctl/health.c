@@ -94,7 +94,8 @@ static void judge_follower(const struct view *v, bool voter)
         say(v, "needs_seed");
         snprintf(text, sizeof v->out->text,
                  "%" PRIu64 " entries behind, further than the log reaches: seed it", lag);
-    } else if (seen.stuck_ms >= CTL_STUCK_MS) {
+    } else if (lag > 0 &&
+               seen.stuck_ms >= CTL_STUCK_MS) { /* or the leader has not heard of it yet */
         say(v, "stuck");
         snprintf(text, sizeof v->out->text,
                  "%" PRIu64 " entries behind, and nothing was stored there for %" PRId64 " s", lag,
