@@ -13,6 +13,8 @@ struct peer {
     struct peers *peers;
     uint64_t id;
     struct net_dialer *dialer;
+    char learned[PUMP_ADDRESS_MAX]; /* where, by the log; "": from our configuration */
+    uint64_t told;                  /* the log named it last in this turn */
 };
 
 struct peers {
@@ -22,6 +24,7 @@ struct peers {
     struct net_service *port;
     struct peer peer[PUMP_SERVERS_MAX];
     unsigned n;
+    uint64_t turn; /* of what the log says */
     int open_result;
     char *error;
 };
@@ -124,14 +127,45 @@ static void open_dialers(void *arg)
         p->open_result = open_peer(p, &p->config.peers[i], p->error);
 }
 
+/* A place for one more: a free one, or that of who was named longest ago. More than there are
+ * places are never in the cluster at once, so it is in it no more. */
+static struct peer *place_of(struct peers *p)
+{
+    struct peer *oldest = &p->peer[0];
+    for (unsigned i = 1; i < p->n; i++)
+        if (p->peer[i].told < oldest->told)
+            oldest = &p->peer[i];
+    return p->n < PUMP_SERVERS_MAX ? NULL : oldest;
+}
+
+static int open_learned(struct peers *p, struct peer *q, const struct peers_peer *config,
+                        char error[256])
+{
+    if (!q)
+        q = place_of(p);
+    int rv = q ? net_dialer_move(q->dialer, config->address, config->server_name, error)
+               : open_peer(p, config, error);
+    if (rv)
+        return rv;
+    q = q ? q : &p->peer[p->n - 1];
+    q->id = config->id;
+    q->told = p->turn;
+    (void)snprintf(q->learned, sizeof q->learned, "%s", config->address);
+    return 0;
+}
+
 void peers_learn(struct peers *p, uint64_t id, const char *address)
 {
-    char name[64], error[256] = "there are too many";
+    char name[64], error[256];
     const struct peers_peer config = {.id = id, .address = address, .server_name = name};
-    if (find(p, id))
+    struct peer *q = find(p, id);
+    p->turn++;
+    if (q)
+        q->told = p->turn;
+    if (q && (!q->learned[0] || strcmp(q->learned, address) == 0))
         return;
     (void)snprintf(name, sizeof name, "node-%llu.peer.holdfast", (unsigned long long)id);
-    if (p->n == PUMP_SERVERS_MAX || open_peer(p, &config, error) != 0)
+    if (open_learned(p, q, &config, error) != 0)
         base_log_seldom(BASE_LOG_WARN, "a peer cannot be dialled", error, BASE_I("node", id),
                         BASE_S("address", address), NULL);
     else

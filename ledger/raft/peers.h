@@ -55,7 +55,8 @@ void peers_free(struct peers *p);
 void peers_send(struct peers *p, uint64_t id, const void *head, size_t head_len, const void *body,
                 size_t body_len);
 /* Where a peer is reached that joined after our start: under the name that certificates have by
- * default. One that is known stays as it is. */
+ * default. One of our configuration stays as it is. To be told of every other node of the cluster
+ * now and then: who is not, gives its place to the next. */
 void peers_learn(struct peers *p, uint64_t id, const char *address);
 /* Gives up a connection that may be dead and dials anew: TCP alone would wait for minutes after a
  * partition has healed. */

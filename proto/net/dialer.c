@@ -64,7 +64,10 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *info
     struct net_dialer *d = req->data;
     unsigned n = 0;
     d->resolving = false;
-    if (!d->closing && status == 0) {
+    if (!d->closing && d->moved) {
+        d->moved = false;
+        wait_and_retry(d, "moved");
+    } else if (!d->closing && status == 0) {
         const struct addrinfo *a;
         for (a = info; a; a = a->ai_next)
             n++;
@@ -148,6 +151,29 @@ void net_dialer_redial(struct net_dialer *d)
         net_conn_close(c, "given up: no sign of life");
     d->delay_ms = NET_REDIAL_MIN_MS;
     (void)uv_timer_start(&d->timer, on_timer, 0, 0);
+}
+
+int net_dialer_move(struct net_dialer *d, const char *address, const char *server_name,
+                    char error[256])
+{
+    char host[NET_HOST_MAX];
+    uint16_t port;
+    if (!base_address_split(address, host, sizeof host, &port) || port == 0) {
+        (void)snprintf(error, 256, "%s: not an address: host:port is", address);
+        return -EINVAL;
+    }
+    char *name = strdup(server_name);
+    if (!name) {
+        (void)snprintf(error, 256, "out of memory");
+        return -ENOMEM;
+    }
+    free(d->server_name);
+    d->server_name = name;
+    memcpy(d->host, host, sizeof host);
+    d->port = port;
+    d->moved = d->resolving;
+    net_dialer_redial(d);
+    return 0;
 }
 
 struct net_conn *net_dialer_conn(struct net_dialer *d)

@@ -28,6 +28,10 @@ __attribute__((warn_unused_result)) int net_dialer_new(struct net_dialer **out, 
 /* Gives up the connection or the attempt there is, and dials at once. on_closed is called for an
  * open one, from the loop. */
 void net_dialer_redial(struct net_dialer *d);
+/* From now on to this server; what leads to the one before is given up. As net_dialer_new; after a
+ * failure it is where it was. */
+__attribute__((warn_unused_result)) int net_dialer_move(struct net_dialer *d, const char *address,
+                                                        const char *server_name, char error[256]);
 struct net_conn *net_dialer_conn(struct net_dialer *d); /* NULL: not open */
 /* Why there is no connection; "" while none was tried. */
 const char *net_dialer_cause(const struct net_dialer *d);

@@ -86,6 +86,7 @@ struct net_dialer {
     uv_timer_t timer; /* until the next attempt */
     uv_getaddrinfo_t resolve;
     bool resolving, closing;
+    bool moved;              /* while it was resolving: the answer is of another name */
     struct net_conn *conn;   /* dialling or open */
     unsigned delay_ms, turn; /* turn: of the addresses that the name has */
     char cause[128];

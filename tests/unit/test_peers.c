@@ -65,7 +65,8 @@ static void on_message(void *ctx, const void *bytes, size_t n)
     pthread_mutex_unlock(&s->mutex);
 }
 
-static void open_side(int i)
+/* knows: the other one, from its cluster.conf. */
+static void open_side_that(int i, bool knows)
 {
     struct side *s = &side[i];
     char error[256] = "";
@@ -74,13 +75,18 @@ static void open_side(int i)
                                   .ctx = s,
                                   .on_message = on_message};
     for (int o = 1; o <= 2; o++)
-        if (o != i)
+        if (o != i && knows)
             config.peers[config.n_peers++] =
                 (struct peers_peer){(uint64_t)o, side[o].address, side[o].name};
     s->thread = net_thread_start("side");
     assert_non_null(s->thread);
     if (peers_open(&s->peers, s->thread, &config, error) != 0)
         fail_msg("%s", error);
+}
+
+static void open_side(int i)
+{
+    open_side_that(i, true);
 }
 
 static void close_side(int i)
@@ -238,6 +244,68 @@ static void F43_connections_broken_off_in_the_handshake_close_nothing(void **sta
     assert_true(side[1].whole && side[2].whole);
 }
 
+struct lesson {
+    uint64_t id;
+    const char *address;
+};
+
+static void learn_one(void *arg)
+{
+    const struct lesson *l = arg;
+    peers_learn(side[1].peers, l->id, l->address);
+}
+
+static void learn(uint64_t id, const char *address)
+{
+    struct lesson l = {id, address};
+    net_thread_call(side[1].thread, learn_one, &l);
+}
+
+/* Added under a wrong address, taken out and added again: the log's word of it is the last one. */
+static void F43_a_peer_that_was_added_anew_is_called_where_it_is_now(void **state)
+{
+    char wrong[32];
+    (void)state;
+    (void)snprintf(wrong, sizeof wrong, "127.0.0.1:%u", free_port());
+    open_side_that(1, false);
+    open_side(2);
+    learn(2, wrong);
+    learn(2, wrong);
+    learn(2, side[2].address);
+    uint32_t number = until_through(1, 2, 0);
+    learn(2, side[2].address); /* as every few seconds: nothing is broken off */
+    send_number(1, 2, ++number, 100);
+    assert_true(taken(&side[2], number, DEADLINE_MS));
+}
+
+/* One after the other: who is not in the cluster any more leaves its place to the next. */
+static void F43_more_peers_come_and_go_than_there_may_be_at_once(void **state)
+{
+    char nowhere[32];
+    (void)state;
+    (void)snprintf(nowhere, sizeof nowhere, "127.0.0.1:%u", free_port());
+    open_side_that(1, false);
+    open_side(2);
+    for (uint64_t gone = 10; gone < 10 + 2 * PUMP_SERVERS_MAX; gone++) {
+        learn(gone, nowhere);
+        learn(7, nowhere); /* it stays */
+    }
+    learn(2, side[2].address);
+    (void)until_through(1, 2, 0);
+}
+
+/* What cluster.conf says counts as long as the process lives. */
+static void F43_a_peer_of_the_configuration_stays_where_it_is(void **state)
+{
+    char elsewhere[32];
+    (void)state;
+    (void)snprintf(elsewhere, sizeof elsewhere, "127.0.0.1:%u", free_port());
+    open_side(1);
+    open_side(2);
+    learn(2, elsewhere);
+    (void)until_through(1, 2, 0);
+}
+
 struct stranger {
     struct net_dialer *dialer;
     struct net_tls *tls;
@@ -303,6 +371,12 @@ int main(void)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(F43_connections_broken_off_in_the_handshake_close_nothing,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(F43_a_peer_that_was_added_anew_is_called_where_it_is_now,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(F43_more_peers_come_and_go_than_there_may_be_at_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(F43_a_peer_of_the_configuration_stays_where_it_is, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(F32_only_the_peers_CA_gets_in, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
