@@ -148,9 +148,9 @@ static void succeeded(const struct command *c, const char *dir, const struct bac
         (void)printf(",\"cluster\":\"%s\",\"node\":%" PRIu64 ",\"index\":%" PRIu64
                      ",\"term\":%" PRIu64 ",\"time\":\"%s\",\"chain\":\"%s\",\"records\":%" PRIu64
                      ",\"log_first\":%" PRIu64 ",\"state_bytes\":%" PRIu64 ",\"log_bytes\":%" PRIu64
-                     "}\n",
+                     ",\"head\":\"%" PRIu64 ":%s\"}\n",
                      cluster, m->taken_from.node, m->index, m->term, clock, chain, m->records,
-                     m->log_first, m->state_bytes, m->log_bytes);
+                     m->log_first, m->state_bytes, m->log_bytes, m->index, chain);
         return;
     }
     (void)printf("%s\n  cluster  %s\n  state    at entry %" PRIu64 " (%s), %" PRIu64 " records\n"
@@ -224,15 +224,16 @@ static void say_seeded(const struct command *c, const struct seed_facts *f)
         put_string("directory", c->node.data);
         (void)printf(",\"source\":%" PRIu64 ",\"leader\":%" PRIu64 ",\"copied\":%" PRIu64
                      ",\"index\":%" PRIu64 ",\"chain\":\"%s\",\"witnesses\":%u,\"bytes\":%" PRIu64
-                     ",\"resumed\":%s}\n",
+                     ",\"resumed\":%s,\"head\":\"%" PRIu64 ":%s\"}\n",
                      f->source, f->leader, f->copied, f->index, chain, f->witnesses, f->bytes,
-                     f->resumed ? "true" : "false");
+                     f->resumed ? "true" : "false", f->index, chain);
         return;
     }
     (void)printf("%s\n  copied   state of node %" PRIu64 " at entry %" PRIu64 "\n"
-                 "  verified at entry %" PRIu64 ", against %u other nodes\n  head     %" PRIu64
+                 "  verified at entry %" PRIu64 ", against %u other node%s\n  head     %" PRIu64
                  ":%s\n",
-                 c->node.data, f->source, f->copied, f->index, f->witnesses, f->index, chain);
+                 c->node.data, f->source, f->copied, f->index, f->witnesses,
+                 f->witnesses == 1 ? "" : "s", f->index, chain);
 }
 
 static bool read_timeout(struct command *c)

@@ -110,11 +110,8 @@ enum node_exit node_create(const struct node_config *config, bool join)
     return NODE_EXIT_OK;
 }
 
-static int refuse_data(struct node_host *h, int rv, const char *cause)
+static int refuse_data(struct node_host *h, const char *cause)
 {
-    if (rv == -ENOENT)
-        base_log(BASE_LOG_ERROR, "a new node's data directory is made by: holdfast-ledger init",
-                 NULL);
     return node_fail(&h->node, NODE_EXIT_DATA, h->node.config->data, cause);
 }
 
@@ -140,11 +137,11 @@ static int open_dir(struct node_host *h, struct log_recovered *recovered)
     h->dir_config = (struct data_dir_config){.log = {.segment_bytes = config->segment_bytes}};
     int rv = data_dir_open(&h->dir, config->data, &id, &h->dir_config, &why);
     if (rv != 0)
-        return refuse_data(h, rv, why.text);
+        return refuse_data(h, why.text);
     rv = data_dir_recover(&h->dir, &h->dir_config, recovered, &why);
     if (rv != 0)
         data_dir_close(&h->dir);
-    return rv == 0 ? 0 : refuse_data(h, rv, why.text);
+    return rv == 0 ? 0 : refuse_data(h, why.text);
 }
 
 static int open_state(struct node_host *h, struct state_meta *meta)

@@ -34,7 +34,9 @@ static int take_lock(const char *dir, int flags, int *fd, struct store_why *why)
     char path[PATH_MAX];
     *fd = open(join(dir, "LOCK", path), O_RDWR | O_CLOEXEC | flags, 0600);
     if (*fd < 0 && errno == ENOENT)
-        return store_why_set(why, -ENOENT, "%s is not a node's directory: initialise it first",
+        return store_why_set(why, -ENOENT,
+                             "%s is not a node's directory: a new cluster's is made by "
+                             "'holdfast-ledger init', a lost one filled by 'holdfast-ledger seed'",
                              dir);
     if (*fd < 0)
         return store_why_set(why, -errno, "open %s: %s", path, strerror(errno));

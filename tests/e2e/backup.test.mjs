@@ -80,7 +80,7 @@ test('F45_F44_replay_proves_what_was_restored_and_it_is_what_the_live_ledger_had
     const live = await cluster.replay(1, '--at', taken.time);
     assert.equal(live.status, 0, live.stderr);
     for (const n of [1, 2, 3]) {
-        const { status, json, stderr } = await renewed.replay(n, '--expect-head', `${taken.index}:${taken.chain}`);
+        const { status, json, stderr } = await renewed.replay(n, '--expect-head', taken.head);
         assert.equal(status, 0, stderr);
         assert.equal(json.result, 'proven');
         assert.equal(json.applied.index, taken.index + 1); // behind it the new configuration
@@ -115,7 +115,7 @@ test('F45_the_new_cluster_goes_on_where_the_old_one_stood', async () => {
         await renewed.endNode(n);
     }
     for (const n of [1, 2, 3]) {
-        const { status, json, stderr } = await renewed.replay(n, '--expect-head', `${taken.index}:${taken.chain}`);
+        const { status, json, stderr } = await renewed.replay(n, '--expect-head', taken.head);
         assert.equal(status, 0, stderr);
         assert.equal(json.result, 'proven');
     }

@@ -144,7 +144,7 @@ static void F43_foreign_missing_and_mixed_parts_are_refused(void **state)
 {
     (void)state;
     struct data_dir d;
-    refuse(-ENOENT, "initialise it first");
+    refuse(-ENOENT, "is not a node's directory");
     create();
     struct node_identity other = {.cluster = {{6}}, .node = 1};
     assert_int_equal(data_dir_open(&d, dir(), &other, &config, &why), -EXDEV);

@@ -176,9 +176,11 @@ void report_text(const struct replay *r)
         proto_uuid_print(core_machine_cluster(r->machine), cluster);
         (void)printf("cluster  %s\n", cluster);
     }
-    (void)printf("log      %" PRIu64 " entries, %" PRIu64 " commands (%" PRIu64 " refused, %" PRIu64
-                 " holds expired), %.2f s\n",
-                 f->entries, f->commands, f->refused, f->holds_expired, f->seconds);
+    (void)printf("log      %" PRIu64 " %s, %" PRIu64 " command%s (%" PRIu64 " refused, %" PRIu64
+                 " hold%s expired), %.2f s\n",
+                 f->entries, f->entries == 1 ? "entry" : "entries", f->commands,
+                 f->commands == 1 ? "" : "s", f->refused, f->holds_expired,
+                 f->holds_expired == 1 ? "" : "s", f->seconds);
     if (f->compared)
         (void)printf("state    at entry %" PRIu64 ", %s: %" PRIu64 " records equal, %" PRIu64
                      " dead ones swept, %" PRIu32 " open holds\n"
