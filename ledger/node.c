@@ -12,7 +12,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+enum {
+    NODE_FILES = 192, /* open beside clients: peers' connections, LMDB, the archive, metrics */
+    NODE_FILES_MAX = 65536, /* as many as the node asks for */
+    NODE_CONNS_LEAST = 16,
+};
 
 /* ---- what other threads post ---- */
 
@@ -322,6 +329,29 @@ static int open_peers(struct node_host *h)
     return 0;
 }
 
+/* How many clients may be connected at once, so that the log always finds a descriptor for its next
+ * file: without one the node ends, and anybody can open a connection. */
+static unsigned conns_max(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return SERVE_CONNS_MAX;
+    rlim_t most = r.rlim_max < NODE_FILES_MAX ? r.rlim_max : NODE_FILES_MAX;
+    if (r.rlim_cur < most) {
+        const struct rlimit more = {.rlim_cur = most, .rlim_max = r.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            r = more;
+    }
+    if (r.rlim_cur >= NODE_FILES + SERVE_CONNS_MAX)
+        return SERVE_CONNS_MAX;
+    unsigned n = NODE_CONNS_LEAST;
+    if (r.rlim_cur > NODE_FILES + NODE_CONNS_LEAST)
+        n = (unsigned)(r.rlim_cur - NODE_FILES);
+    base_log(BASE_LOG_WARN, "few files may be open at once: fewer clients are let in",
+             BASE_I("files", (int64_t)r.rlim_cur), BASE_I("connections", n), NULL);
+    return n;
+}
+
 static int open_port(struct node_host *h)
 {
     char error[256];
@@ -331,6 +361,7 @@ static int open_port(struct node_host *h)
         .address = h->node.config->client_listen,
         .tls = {.ca_file = h->node.config->client_ca, .cert_file = h->node.config->client_cert},
         .in_flight = h->node.config->in_flight,
+        .conns_max = conns_max(),
         .ctx = h,
         .on_request = on_request};
     int rv = serve_port_open(&h->port, h->net, &config, error);

@@ -57,7 +57,8 @@ int serve_port_open(struct serve_port **out, struct net_thread *thread,
                                                .tls = config->tls,
                                                .frame_max = PROTO_FRAME_MAX,
                                                .queue_max = SERVE_QUEUE_BYTES,
-                                               .conns_max = SERVE_CONNS_MAX,
+                                               .conns_max = config->conns_max ? config->conns_max
+                                                                              : SERVE_CONNS_MAX,
                                                .in_flight = config->in_flight,
                                                .ctx = p,
                                                .on_request = on_frame};

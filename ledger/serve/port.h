@@ -24,6 +24,7 @@ struct serve_config {
     const char *address; /* "host:port" to listen on */
     struct net_tls_files tls;
     unsigned in_flight;
+    unsigned conns_max; /* 0: SERVE_CONNS_MAX */
     void *ctx;
     /* The port's thread. false: refused (the node is stopping); the request stays the port's. */
     bool (*on_request)(void *ctx, struct serve_request *r);

@@ -8,10 +8,11 @@ set -euo pipefail
 ctl=${1:?usage: start.sh HOLDFASTCTL HOLDFAST_LEDGER HOLDFAST_EDGE HOLDFAST_MOCK}
 ledger=$2 edge=$3 mock=$4
 place=$(mktemp -d)
-mock_pid='' edge_pid=''
+mock_pid='' edge_pid='' node_pid=''
 cleanup() {
     [ -z "$mock_pid" ] || kill "$mock_pid" 2>/dev/null || true
     [ -z "$edge_pid" ] || kill "$edge_pid" 2>/dev/null || true
+    [ -z "$node_pid" ] || kill "$node_pid" 2>/dev/null || true
     rm -rf "$place"
 }
 trap cleanup EXIT
@@ -98,6 +99,36 @@ exec 9<>"/dev/tcp/127.0.0.1/$(sed -n 's/^ready address=.*:\([0-9]*\)$/\1/p' "$pl
 # The edge hangs up at the first bytes: what cannot be written any more does not end this script.
 (trap '' PIPE && printf 'GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n' >&9) 2>/dev/null || true
 seen 'what came is no TLS' "$place/edge.log" "$edge_pid" || fail "nothing of plain HTTP: $(cat "$place/edge.log")"
+
+# F43: whoever opens connections to a node does not take the descriptors that its log needs.
+"$ctl" init --out "$place/one" --nodes 1 --edges 1 --ports auto --json >/dev/null
+run_node() { # ULIMIT_OPTIONS: one node, in node_pid
+    : >"$place/node" # what a run before has said
+    (ulimit "$@" && exec "$ledger" --config "$place/one/node-1.conf" --init-if-empty >"$place/node" 2>"$place/node.log") &
+    node_pid=$!
+    seen '^ready' "$place/node" "$node_pid" || fail "the node does not start: $(cat "$place/node.log")"
+}
+end_node() {
+    kill "$node_pid"
+    wait "$node_pid" || fail "the node ended with $?"
+    node_pid=''
+}
+hard=$(ulimit -Hn)
+run_node -S -n 200
+files=$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$node_pid/limits")
+[ "$hard" != unlimited ] && [ "$hard" -lt 65536 ] || hard=65536
+[ "$files" = "$hard" ] || fail "a node may open $files files where $hard are allowed"
+end_node
+run_node -n 200
+seen 'few files may be open' "$place/node.log" "$node_pid" || fail "nothing of few files: $(cat "$place/node.log")"
+client=$(sed -n 's/^ready .*client=.*:\([0-9]*\)$/\1/p' "$place/node")
+for ((i = 0; i < 250; i++)); do
+    exec {connection}<>"/dev/tcp/127.0.0.1/$client" || fail 'no connection'
+done
+seen 'too many connections' "$place/node.log" "$node_pid" || fail "all are let in: $(cat "$place/node.log")"
+files=$(find "/proc/$node_pid/fd" -type l | wc -l)
+[ "$files" -lt 150 ] || fail "$files files are open"
+end_node
 
 [ $failures = 0 ] || exit 1
 echo 'start: all as expected'
