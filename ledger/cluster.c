@@ -79,6 +79,23 @@ static enum proto_code admit_cluster(struct node *n, const struct serve_command 
     }
 }
 
+/* One of a crowd of strangers gets its answer without an entry. */
+static enum proto_code admit_stranger(struct node *n, const struct serve_command *c)
+{
+    enum proto_code code;
+    if (!strangers_crowd(&n->strangers, n->now.mono_ms))
+        return PROTO_OK;
+    if (core_machine_stranger(n->machine, c->p, c->n, &code) != 0) {
+        (void)node_fail(n, NODE_EXIT_FATAL, "command", core_machine_error(n->machine));
+        return PROTO_CLUSTER_NOT_READY;
+    }
+    if (code != PROTO_OK) {
+        (void)strangers_note(&n->strangers, n->now.mono_ms);
+        n->strangers.refused++;
+    }
+    return code;
+}
+
 enum proto_code node_admit(void *ctx, const struct serve_command *c, const char **reason)
 {
     struct node *n = ctx;
@@ -92,7 +109,8 @@ enum proto_code node_admit(void *ctx, const struct serve_command *c, const char 
                        (unsigned)proto_level_of(kind), (unsigned)core_machine_level(n->machine));
         return PROTO_LEVEL_TOO_LOW;
     }
-    return proto_command_cluster(kind) ? admit_cluster(n, c) : PROTO_OK;
+    enum proto_code code = admit_stranger(n, c);
+    return code == PROTO_OK && proto_command_cluster(kind) ? admit_cluster(n, c) : code;
 }
 
 /* ---- once it is applied ---- */
@@ -105,6 +123,10 @@ void node_on_result(void *ctx, uint64_t index, uint32_t ordinal, int64_t time_us
     (void)ordinal;
     (void)time_us;
     counters_result(&n->counters, command, result);
+    if (strangers_code(result->code) && strangers_note(&n->strangers, n->now.mono_ms))
+        base_log(BASE_LOG_WARN,
+                 "many commands come from nobody we know: they are answered without an entry",
+                 BASE_S("last", proto_code_name(result->code)), NULL);
     if (!command || result->code != PROTO_OK || (result->flags & PROTO_FLAG_DUPLICATE) != 0 ||
         !proto_command_cluster(command->head.kind) || n->role != PUMP_LEADER ||
         pump_term_of(n->pump, index) != n->term)

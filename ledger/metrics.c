@@ -34,6 +34,7 @@ struct figures {
     uint64_t answered, changed, cached;
     struct pump_stats pump;
     struct counters counters;
+    uint64_t strangers;
     struct peer_figures peer[PUMP_SERVERS_MAX];
 };
 
@@ -88,7 +89,8 @@ static void take(const struct node *n, struct figures *f)
                           .answered = n->intake.commands,
                           .changed = core_machine_changed(n->machine),
                           .cached = core_machine_records(n->machine),
-                          .counters = n->counters};
+                          .counters = n->counters,
+                          .strangers = n->strangers.refused};
     pump_stats(n->pump, &f->pump);
     take_peers(n, f);
 }
@@ -312,6 +314,9 @@ static void write_figures(void *arg, struct metrics_text *t)
         put_consensus(t, &f);
         put_peers(t, &f);
         put_results(t, &f.counters);
+        metrics_family(t, "holdfast_ledger_strangers_refused_total", METRICS_COUNTER,
+                       "Commands of nobody we know that this leader answered without an entry.");
+        metrics_sample(t, "holdfast_ledger_strangers_refused_total", NULL, (int64_t)f.strangers);
         put_holds(t, &f.counters);
         put_state(t, &f);
     }

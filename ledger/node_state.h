@@ -23,6 +23,7 @@
 #include "ledger/report/counters.h"
 #include "ledger/report/drift.h"
 #include "ledger/room.h"
+#include "ledger/strangers.h"
 
 enum {
     NODE_REDIAL_MS = 2000,      /* the connections to our peers are looked at */
@@ -77,8 +78,8 @@ struct node {
     uint64_t doubt_index; /* of the entry that contradicted us */
     struct proto_hash doubt_ours, doubt_theirs;
     char difference[DIFFERENCE_MAX];
-    uint64_t quarantine_ms; /* a leader of the minority waits so long for another; 0: does not */
-    bool quarantined;       /* takes part in nothing, answers who asks for its status */
+    uint64_t quarantine_ms;   /* a leader of the minority waits so long for another; 0: does not */
+    bool quarantined;         /* takes part in nothing, answers who asks for its status */
     struct progress progress; /* of the followers, while we lead */
     uint64_t progress_ms;     /* it looks next */
     uint64_t seeding_node;    /* was here last for a copy or entries ... */
@@ -86,6 +87,7 @@ struct node {
     struct room room;
     uint64_t room_ms, handover_ms;
     bool refusing; /* leading, and nothing new is taken */
+    struct strangers strangers;
     /* the cluster */
     char reason[PROTO_REASON_MAX]; /* why a command was not proposed */
     uint64_t denial_ms;            /* not before this is a denial mended again */

@@ -73,6 +73,31 @@ static void run_recorded(struct core_machine *m, struct core_call *x)
         core_audit_write(m, x);
 }
 
+/* The checks of core_execute that ask nothing of time, or of records that commands change. */
+static enum proto_code stranger(struct core_machine *m, const struct proto_command *c)
+{
+    if (c->head.kind == PROTO_CMD_genesis || !m->group.initialised)
+        return PROTO_OK;
+    if (core_check_values(c) == PROTO_MALFORMED)
+        return PROTO_MALFORMED;
+    if (by_token(c->head.kind))
+        return core_org_get(m, &c->head.org) ? PROTO_OK : PROTO_ORG_UNKNOWN;
+    return core_authority_of(m, &c->head.cred).role == CORE_ROLE_NONE ? PROTO_UNAUTHENTICATED
+                                                                      : PROTO_OK;
+}
+
+int core_machine_stranger(struct core_machine *m, const void *command, size_t n,
+                          enum proto_code *code)
+{
+    struct proto_command c;
+    if (m->failed)
+        return m->failed;
+    *code = proto_command_get(command, n, &c, NULL) ? stranger(m, &c) : PROTO_MALFORMED;
+    if (m->failed == 0)
+        core_overlay_trim(&m->overlay);
+    return m->failed;
+}
+
 void core_execute(struct core_machine *m, struct core_call *x)
 {
     unsigned kind = x->c->head.kind;

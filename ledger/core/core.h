@@ -168,6 +168,11 @@ int64_t core_machine_next_expiry(const struct core_machine *m);
 int64_t core_machine_drift(const struct core_machine *m);
 
 /* ---- reading ---- */
+/* Whether a command would be refused whoever sends it: MALFORMED, UNAUTHENTICATED or ORG_UNKNOWN by
+ * what is applied; OK if only the log can tell. For a host that will not write all of those down.
+ * 0, or a final negative code. */
+__attribute__((warn_unused_result)) int
+core_machine_stranger(struct core_machine *m, const void *command, size_t n, enum proto_code *code);
 /* A sealed query (proto_query_seal); the answer is written to w (PROTO_ANSWER_MAX is enough). 0, or
  * a final negative code. Refusals are codes in the answer. */
 __attribute__((warn_unused_result)) int

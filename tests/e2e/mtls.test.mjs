@@ -196,6 +196,31 @@ test('F51_a_hold_is_closed_only_by_who_has_its_token', async () => {
     assert.equal((await slow).status, 200);
 });
 
+test('F51_a_crowd_of_strangers_fills_no_log', async (t) => {
+    const leader = await cluster.leader();
+    const wire = await toNode(leader);
+    const bodies = [
+        [KIND.reserve, [wrong, 1, 0, 60_000_000, 0, '', '', '', '', NONE, [['flat', 1]]], { cred: wrong }],
+        [KIND.settle, [uuid7(), wrong, 1, 1, 0, []], { org: randomBytes(16) }],
+        [KIND.deposit, [1_000_000_000, '', 'mine'], { cred: wrong, org: victim }],
+    ];
+    const codes = new Set();
+    for (let i = 0; i < 900; i++) {
+        const [kind, body, head] = bodies[i % bodies.length];
+        const [[, status], items] = await wire.ask(
+            request(cluster.made.cluster, REQUEST.commands, [command(kind, body, head)]));
+        assert.equal(status, STATUS.done);
+        codes.add(decode(items[0][3])[0]);
+    }
+    await wire.close();
+    assert.deepEqual([...codes].sort((a, b) => a - b), [2, 20]); // UNAUTHENTICATED, ORG_UNKNOWN
+    await unharmed(leader); // who is known is served meanwhile
+    const { stdout } = await cluster.replay(leader, '--log');
+    const written = stdout.split('\n').filter((line) => /"code":"(UNAUTHENTICATED|ORG_UNKNOWN)"/.test(line)).length;
+    t.diagnostic(`900 commands of strangers, ${written} of them (and of the tests before) in the log`);
+    assert.ok(written > 0 && written < 300, `${written} written down`);
+});
+
 test('F51_malformed_frames_are_answered_and_stop_nobody', async () => {
     const leader = await cluster.leader();
     const wire = await toLeader();
