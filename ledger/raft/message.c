@@ -321,7 +321,12 @@ int message_decode(const void *bytes, size_t n, struct message *out,
     h->group = (uint16_t)group;
     out->raft.type = (enum raft_message_type)kind;
     out->raft.server_id = h->from;
-    *why = h->from == 0 ? "sender" : get_body(&r, out, entries);
+    if (h->from == 0)
+        *why = "sender";
+    else if (h->clock_us < -MESSAGE_CLOCK_MAX_US || h->clock_us > MESSAGE_CLOCK_MAX_US)
+        *why = "clock";
+    else
+        *why = get_body(&r, out, entries);
     if (!*why && !proto_get_end(&r))
         *why = r.error;
     return *why ? -EBADMSG : 0;

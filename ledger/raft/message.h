@@ -28,6 +28,8 @@ enum {
 
 /* Indexes, terms and ids above this are refused, so that nothing here can overflow. */
 #define MESSAGE_NUMBER_MAX (UINT64_MAX >> 2)
+/* Clocks further from 1970 likewise. */
+#define MESSAGE_CLOCK_MAX_US (INT64_MAX >> 3)
 
 struct message_head {
     struct proto_uuid cluster;

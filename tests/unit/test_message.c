@@ -205,6 +205,32 @@ static void F43_damaged_messages_are_refused(void **state)
     assert_true(refused > 100000 && taken > 1000 && other > 0);
 }
 
+/* What is not a time is not reckoned with: the sums of the clock guard do not wrap. */
+static void F7_a_clock_beyond_all_times_is_refused(void **state)
+{
+    const int64_t clocks[] = {INT64_MIN, -MESSAGE_CLOCK_MAX_US - 1, -MESSAGE_CLOCK_MAX_US,
+                              0,         MESSAGE_CLOCK_MAX_US,      MESSAGE_CLOCK_MAX_US + 1,
+                              INT64_MAX};
+    (void)state;
+    for (unsigned i = 0; i < sizeof clocks / sizeof clocks[0]; i++) {
+        struct message_head far = head;
+        struct raft_message m;
+        struct message got;
+        const char *why = NULL;
+        uint8_t bytes[CAP], body[CAP];
+        far.clock_us = clocks[i];
+        size_t whole = sample(RAFT_TIMEOUT_NOW, bytes, &m);
+        size_t behind = message_put_head(body, &head, RAFT_TIMEOUT_NOW);
+        size_t n = message_put_head(body, &far, RAFT_TIMEOUT_NOW);
+        memcpy(body + n, bytes + behind, whole - behind);
+        bool a_time = clocks[i] >= -MESSAGE_CLOCK_MAX_US && clocks[i] <= MESSAGE_CLOCK_MAX_US;
+        assert_int_equal(message_decode(body, n + whole - behind, &got, entries, &why),
+                         a_time ? 0 : -EBADMSG);
+        if (!a_time)
+            assert_string_equal(why, "clock");
+    }
+}
+
 static void F43_configurations_are_checked_before_the_engine_reads_them(void **state)
 {
     (void)state;
@@ -239,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F43_every_kind_comes_back),
         cmocka_unit_test(F43_damaged_messages_are_refused),
+        cmocka_unit_test(F7_a_clock_beyond_all_times_is_refused),
         cmocka_unit_test(F43_configurations_are_checked_before_the_engine_reads_them),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
