@@ -53,8 +53,9 @@ static int take_lock(const char *dir, int flags, int *fd, struct store_why *why)
 
 static int make_empty(const char *dir, struct store_why *why)
 {
-    if (mkdir(dir, 0700) != 0 && errno != EEXIST)
-        return store_why_set(why, -errno, "create %s: %s", dir, strerror(errno));
+    int rv = env_make_dir(dir, why);
+    if (rv && rv != -EEXIST)
+        return rv;
     DIR *d = opendir(dir);
     if (!d)
         return store_why_set(why, -errno, "open %s: %s", dir, strerror(errno));

@@ -6,6 +6,7 @@
 #include "ledger/store/data_mark.h"
 #include "tests/unit/store_tmp.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,6 +64,60 @@ static void checkpoint(struct data_dir *d, uint64_t index, uint64_t term)
     m.conf.len = (uint32_t)conf_len;
     memcpy(m.conf.data, conf, (size_t)conf_len);
     assert_int_equal(state_store_write(d->state, &none, &m, &why), 0);
+}
+
+/* ---- names that a power loss leaves ---- */
+
+enum { NAMES_MAX = 256 };
+static struct {
+    ino_t in;
+    char name[256];
+} durable[NAMES_MAX];
+static unsigned n_durable;
+
+/* A synced directory keeps the names that it has, also when it gets another name itself. */
+int __wrap_fsync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    char link[64];
+    struct stat st;
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    DIR *d = fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? opendir(link) : NULL;
+    const struct dirent *e;
+    while (d && (e = readdir(d)) != NULL && n_durable < NAMES_MAX) {
+        durable[n_durable].in = st.st_ino;
+        (void)snprintf(durable[n_durable++].name, sizeof e->d_name, "%s", e->d_name);
+    }
+    if (d)
+        (void)closedir(d);
+    return __real_fsync(fd);
+}
+
+static int is_durable(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    char parent[PATH_MAX];
+    struct stat in;
+    const char *name = path + ftw->base;
+    (void)st, (void)type;
+    if (ftw->level == 0 || strcmp(name, "LOCK") == 0 || strcmp(name, "lock.mdb") == 0)
+        return 0; /* not worth anything after a power loss */
+    (void)snprintf(parent, sizeof parent, "%.*s", ftw->base, path);
+    assert_int_equal(stat(parent, &in), 0);
+    for (unsigned i = 0; i < n_durable; i++)
+        if (durable[i].in == in.st_ino && strcmp(durable[i].name, name) == 0)
+            return 0;
+    print_message("%s may be gone after a power loss\n", path);
+    return 1;
+}
+
+static void F43_a_new_directory_survives_a_power_loss(void **state)
+{
+    (void)state;
+    n_durable = 0;
+    create();
+    assert_true(n_durable < NAMES_MAX);
+    assert_int_equal(nftw(store_tmp_root, is_durable, 16, FTW_PHYS), 0);
 }
 
 static void F43_a_new_directory_recovers_its_configuration(void **state)
@@ -219,6 +274,8 @@ static void F50_a_marked_state_is_made_again_from_the_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(F43_a_new_directory_survives_a_power_loss, store_tmp_setup,
+                                        store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_a_new_directory_recovers_its_configuration,
                                         store_tmp_setup, store_tmp_teardown),
         cmocka_unit_test_setup_teardown(F43_recovery_is_state_plus_the_rest_of_the_log,
