@@ -56,6 +56,7 @@ bool data_mark_read(const char *dir, char text[DATA_MARK_MAX])
         return errno != ENOENT && errno != ENOTDIR;
     ssize_t n = read(fd, text, DATA_MARK_MAX - 1);
     text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0'; /* one line */
     (void)close(fd);
     return true;
 }

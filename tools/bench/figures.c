@@ -172,9 +172,9 @@ static void print_text(const struct figures *f, const struct bench_options *o)
 {
     char cpu[200];
     cpu_model(cpu, sizeof cpu);
-    (void)printf("%s, %ld cores; %s loop, %u clients, %u threads", cpu,
+    (void)printf("%s, %ld cores; %s loop, %u client%s, %u thread%s", cpu,
                  sysconf(_SC_NPROCESSORS_ONLN), o->rate > 0 ? "open" : "closed", o->clients,
-                 o->threads);
+                 o->clients == 1 ? "" : "s", o->threads, o->threads == 1 ? "" : "s");
     if (o->rate > 0)
         (void)printf(", %.0f/s offered", o->rate);
     (void)printf("\n%" PRIu64 " %s in %.1f s: %.0f/s; longest gap %.1f ms\n\n", f->done, f->unit,

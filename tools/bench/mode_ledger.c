@@ -59,7 +59,7 @@ static int prepare(struct ledger_run *run, const struct bench_options *o)
     if (rv == 0 && !o->reuse)
         rv = population_make(&run->population, c, &cred);
     if (rv == 0 && !o->reuse)
-        (void)fprintf(stderr, "population %s: %u orgs, %u keys each, made in %.1f s\n",
+        (void)fprintf(stderr, "population %s: orgs %u, keys of each %u, made in %.1f s\n",
                       run->population.name, o->orgs, o->keys_per_org,
                       (double)(load_now_ns() - from) / 1e9);
     link_client_free(c);

@@ -113,8 +113,12 @@ static void judge_present(const struct view *v)
     bool member = is_member(v, &voter);
     bool differs = strcmp(v->node->role, "diverged") == 0 || strcmp(v->node->role, "disputed") == 0;
     if (differs) {
+        const char *note = v->node->note;
+        size_t n = strlen(v->node->role); /* which the note may begin with */
+        if (strncmp(note, v->node->role, n) == 0 && strncmp(note + n, ": ", 2) == 0)
+            note += n + 2;
         say(v, v->node->role);
-        snprintf(v->out->text, sizeof v->out->text, "%.*s", CTL_HEALTH_TEXT - 1, v->node->note);
+        snprintf(v->out->text, sizeof v->out->text, "%.*s", CTL_HEALTH_TEXT - 1, note);
     } else if (!v->leader) {
         say(v, "leaderless");
         snprintf(v->out->text, sizeof v->out->text, "no leader has a majority behind it");

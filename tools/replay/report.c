@@ -141,8 +141,7 @@ static void print_leaders(const struct replay *r)
                          hash_text(&l->ours, ours));
     }
     if (r->facts.marked)
-        (void)printf("mark     this node stopped: %s%s", r->facts.mark,
-                     r->facts.mark[0] && strchr(r->facts.mark, '\n') ? "" : "\n");
+        (void)printf("mark     this node stopped: %s\n", r->facts.mark);
 }
 
 static void print_result(const struct replay *r)
