@@ -179,7 +179,14 @@ static int begin(struct seeding *s, int *lock, struct store_why *why)
         return rv ? rv : seed_progress_load(s, why);
     }
     int rv = data_dir_begin(s->config->data, lock, why);
-    return rv ? rv : env_make_dir(path, why);
+    if (rv)
+        return rv;
+    rv = env_make_dir(path, why);
+    if (rv) { /* the next run would take a lock for somebody's directory */
+        remove_part(s, "LOCK");
+        data_dir_release(*lock);
+    }
+    return rv;
 }
 
 static int finish(struct seeding *s, int lock, struct store_why *why)

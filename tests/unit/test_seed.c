@@ -287,6 +287,35 @@ static void F43_a_copy_leaves_the_giver_room_on_its_disk(void **state)
     stop();
 }
 
+static bool no_room_for_seed;
+int __wrap_mkdir(const char *path, mode_t mode);
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    size_t n = strlen(path);
+    if (no_room_for_seed && n > 5 && strcmp(path + n - 5, "/seed") == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_mkdir(path, mode);
+}
+
+static void F43_a_seeding_that_could_not_begin_may_be_run_again(void **state)
+{
+    struct seed_facts f;
+    char data[PATH_MAX];
+    (void)state;
+    path_of("again", data);
+    start("behind", "ahead");
+    const struct seed_config config = taker(data);
+    no_room_for_seed = true;
+    assert_int_equal(seed_node(&config, &f, &why), -ENOSPC);
+    no_room_for_seed = false;
+    assert_int_equal(seed_node(&config, &f, &why), 0);
+    assert_seeded(data, &f);
+    stop();
+}
+
 static void assert_nothing_left(const char *data)
 {
     struct data_dir d;
@@ -418,6 +447,7 @@ int main(void)
         cmocka_unit_test(F50_F43_a_diverged_leader_s_entries_are_carried_on),
         cmocka_unit_test(F43_an_interrupted_seeding_goes_on_where_it_was),
         cmocka_unit_test(F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew),
+        cmocka_unit_test(F43_a_seeding_that_could_not_begin_may_be_run_again),
         cmocka_unit_test(F43_a_copy_leaves_the_giver_room_on_its_disk),
         cmocka_unit_test(F43_a_witness_that_differs_stops_the_seeding),
         cmocka_unit_test(F43_one_record_that_differs_is_found),
