@@ -61,10 +61,14 @@ static int read_api_key(struct base_conf *conf, const char *section, struct edge
             return base_conf_fail(conf, section, used, error, "%s is not in the environment", name);
         p->api_key = strdup(value);
     } else if (file != NULL) {
+        errno = 0;
         p->api_key = read_secret(file);
-        free(file);
         if (p->api_key == NULL)
-            return base_conf_fail(conf, section, used, error, "the file cannot be read");
+            rc = base_conf_fail(conf, section, used, error, "%s: %s", file,
+                                errno != 0 ? strerror(errno) : "too long for a key");
+        free(file);
+        if (rc < 0)
+            return rc;
     } else {
         p->api_key = strdup("");
     }

@@ -121,7 +121,7 @@ static void F29_mistakes_are_named(void **state)
         {LEDGER "[provider p]\nbase_url = http://u:p@x\n" ROUTE, "[provider p] base_url"},
         {LEDGER PROVIDER "api_key_env = HOLDFAST_NOT_SET\n" ROUTE, "not in the environment"},
         {LEDGER PROVIDER "api_key_env = HOLDFAST_EMPTY\n" ROUTE, "the key is empty"},
-        {LEDGER PROVIDER "api_key_file = none\n" ROUTE, "cannot be read"},
+        {LEDGER PROVIDER "api_key_file = none\n" ROUTE, "none: No such file or directory"},
         {LEDGER PROVIDER "api_key_file = secret\napi_key_env = HOME\n" ROUTE, "either"},
         {LEDGER PROVIDER "connect_timeout_ms = 0\n" ROUTE, "connect_timeout_ms"},
         {LEDGER PROVIDER ROUTE "max_output = 0\n", "[route m] max_output"},
