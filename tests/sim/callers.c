@@ -151,6 +151,29 @@ static uint32_t admin_command(struct sim_world *w, unsigned setup)
     return number;
 }
 
+/* The operator of a run about members. */
+static uint32_t change_command(struct sim_world *w)
+{
+    uint32_t number;
+    int node;
+    unsigned kind = members_wish(w, &node);
+    if (kind == 0)
+        return 0;
+    struct proto_command c = begin(w, kind, &number);
+    if (number == 0)
+        return 0;
+    c.head.cred = secret(OPERATOR);
+    if (kind == PROTO_CMD_cluster_add)
+        c.body.cluster_add =
+            (struct proto_cluster_add){(uint32_t)node, S(w->cluster.nodes[node - 1].peer)};
+    else if (kind == PROTO_CMD_cluster_remove)
+        c.body.cluster_remove = (struct proto_cluster_remove){(uint32_t)node, S("drill")};
+    else
+        c.body.cluster_transfer.node = (uint32_t)node;
+    finish(w, &c, number);
+    return number;
+}
+
 /* ---- calls ---- */
 
 static uint32_t reserve(struct sim_world *w, struct sim_caller *k)
@@ -283,7 +306,7 @@ static void query(struct sim_world *w, struct sim_caller *k)
     struct sim_rpc *rpc = make_rpc(w, k, sim_permille(&w->random, 200), 0);
     rpc->attempt = 0; /* nobody waits for it */
     if (sim_permille(&w->random, 300))
-        rpc->node = 1 + (int)sim_below(&w->random, (unsigned)w->n);
+        rpc->node = members_any(w);
     frame(w, rpc);
     send_rpc(w, rpc);
 }
@@ -312,7 +335,7 @@ static void start_command(struct sim_world *w, struct sim_caller *k, enum sim_st
                           uint32_t number)
 {
     if (number == 0) {
-        idle(w, k, 1000);
+        idle(w, k, step == SIM_CHANGING ? 100 : 1000);
         return;
     }
     k->step = step;
@@ -333,6 +356,10 @@ static void act_idle(struct sim_world *w, struct sim_caller *k)
         idle(w, k, 1000);
         return;
     }
+    if (k->id == (int)w->callers) {
+        start_command(w, k, SIM_CHANGING, change_command(w));
+        return;
+    }
     if (sim_permille(&w->random, 300))
         query(w, k);
     if (k->id == ADMIN)
@@ -345,7 +372,8 @@ static void act_idle(struct sim_world *w, struct sim_caller *k)
 
 static int another(struct sim_world *w, const struct sim_caller *k)
 {
-    return 1 + (k->leader + (int)sim_below(&w->random, (unsigned)w->n - 1)) % w->n;
+    return w->members.on ? members_any(w)
+                         : 1 + (k->leader + (int)sim_below(&w->random, (unsigned)w->n - 1)) % w->n;
 }
 
 /* The attempt timed out, or its turn has come. */
@@ -407,6 +435,10 @@ static void on_done(struct sim_world *w, struct sim_caller *k, unsigned code)
     case SIM_EXTENDING:
         end_hold(w, k);
         break;
+    case SIM_CHANGING:
+        members_answer(w, code);
+        idle(w, k, 100 + sim_below(&w->random, 900));
+        break;
     default:
         idle(w, k, pause);
     }
@@ -442,10 +474,9 @@ void callers_open(struct sim_world *w)
     w->callers = 3 + sim_below(&w->random, SIM_CALLERS - 3);
     w->org_count = 1;
     w->command = sim_alloc(w, SIM_COMMANDS * sizeof *w->command);
-    for (int i = 0; i < (int)w->callers; i++) {
-        w->caller[i] = (struct sim_caller){.id = i,
-                                           .leader = 1 + (int)sim_below(&w->random, (unsigned)w->n),
-                                           .stubborn = sim_permille(&w->random, 200)};
+    for (int i = 0; i < (int)w->callers + w->members.on; i++) {
+        w->caller[i] = (struct sim_caller){
+            .id = i, .leader = members_any(w), .stubborn = sim_permille(&w->random, 200)};
         wake(w, &w->caller[i], 100 + sim_below(&w->random, 300));
     }
 }

@@ -30,17 +30,27 @@ bool consensus_leads(struct consensus *c, struct engine_view *v, int id, const s
     return true;
 }
 
-/* Among those that vote by the configuration in force on p's node. */
-static unsigned durable_copies(const struct engine_view *v, const struct pump *p, uint64_t index,
-                               uint64_t term, unsigned *voters)
+/* Those that vote by the newest configuration in the log of node `id`; where that is not known, by
+ * what its engine believes. */
+static unsigned voters_by(const struct engine_view *v, int id, const struct pump *p)
 {
     struct pump_member m[PUMP_SERVERS_MAX];
-    unsigned copies = 0, k = pump_members(p, m);
+    unsigned bits = v->node[id].voters, k = bits == 0 ? pump_members(p, m) : 0;
+    for (unsigned i = 0; i < k; i++)
+        bits |= m[i].joining ? 0 : 1u << m[i].id;
+    return bits;
+}
+
+static unsigned durable_copies(const struct engine_view *v, unsigned among, uint64_t index,
+                               uint64_t term, unsigned *voters)
+{
+    unsigned copies = 0;
     *voters = 0;
-    for (unsigned i = 0; i < k; i++) {
-        const struct engine_node *n = &v->node[m[i].id];
-        *voters += !m[i].joining;
-        copies += !m[i].joining && n->held >= index && n->term_at(n->log, index) == term;
+    for (unsigned i = 1; i <= v->n; i++) {
+        const struct engine_node *n = &v->node[i];
+        bool votes = (among >> i & 1) != 0;
+        *voters += votes;
+        copies += votes && n->held >= index && n->term_at(n->log, index) == term;
     }
     return copies;
 }
@@ -58,7 +68,7 @@ static bool commits(struct consensus *c, struct engine_view *v, int id, const st
                              "STATE MACHINE SAFETY: n%d commits entry %" PRIu64 " of term %" PRIu64
                              ", it was of term %" PRIu64,
                              id, i, term, c->term[i]);
-    unsigned copies = durable_copies(v, p, i, term, &voters);
+    unsigned copies = durable_copies(v, voters_by(v, id, p), i, term, &voters);
     if (i > 1 && copies <= voters / 2)
         return engine_broken(
             v, "DURABILITY: n%d commits entry %" PRIu64 " with %u durable copies of %u", id, i,

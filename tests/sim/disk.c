@@ -6,6 +6,7 @@
 #include "tests/sim/world.h"
 
 #include "proto/base/check.h"
+#include "tests/sim/engine.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,6 +45,19 @@ static void note_stamp(struct sim_node *n, const struct log_entry *e)
         n->stamp_us = b.header.stamp_us;
 }
 
+/* Who votes by its log from now on. */
+static void note_voters(struct sim_node *n, const struct log_entry *e, unsigned count)
+{
+    if (n->writes.change == 0)
+        n->voters = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (e[i].kind != ENTRY_CHANGE)
+            continue;
+        promises_change(n);
+        n->voters = engine_voters(e[i].data, e[i].len);
+    }
+}
+
 static uint64_t write_ms(struct sim_node *n)
 {
     struct sim_world *w = n->w;
@@ -62,6 +76,7 @@ static int append(void *ctx, const struct log_entry *entries, unsigned count)
     struct sim_write *o = sim_alloc(w, sizeof *o);
     *o = (struct sim_write){.entries = entries, .n = count, .done_ms = w->now_ms + write_ms(n)};
     writes_add(&n->writes, o);
+    note_voters(n, entries, count);
     note_stamp(n, &entries[0]);
     sim_put(&w->events, sim_mutation == SIM_ack_before_fsync ? w->now_ms : o->done_ms, SIM_DISK,
             n->id, n->life, NULL);
@@ -443,6 +458,14 @@ void disk_flush(struct sim_node *n)
     n->writing = NULL;
 }
 
+static unsigned confs_of(const struct sim_node *n)
+{
+    unsigned confs = 1;
+    for (uint64_t i = n->first; i <= n->last; i++)
+        confs += n->log[i].kind == ENTRY_CHANGE;
+    return confs;
+}
+
 void disk_recover(struct sim_node *n, struct log_recovered *r)
 {
     const struct sim_state *s = n->durable;
@@ -453,13 +476,14 @@ void disk_recover(struct sim_node *n, struct log_recovered *r)
         r->applied_term = s->meta.applied_term;
         r->applied_conf = s->meta.conf;
     }
-    r->confs = calloc(2, sizeof *r->confs);
+    r->confs = calloc(confs_of(n), sizeof *r->confs);
     n->writes.change = s ? s->meta.conf.index : 0;
     CHECK(r->confs);
     for (uint64_t i = n->first; i <= n->last; i++) {
         CHECK(term_runs_append(&r->runs, i, n->log[i].term) == 0);
         if (n->log[i].kind != ENTRY_CHANGE)
             continue;
+        CHECK(r->n_confs < ENTRY_CONFS_MAX);
         struct log_conf *c = &r->confs[r->n_confs++];
         n->writes.change = i;
         c->index = i;
@@ -468,4 +492,6 @@ void disk_recover(struct sim_node *n, struct log_recovered *r)
     }
     if (r->runs.n == 0)
         r->runs.last = n->last;
+    const struct log_conf *newest = r->n_confs > 0 ? &r->confs[r->n_confs - 1] : &r->applied_conf;
+    n->voters = newest->len > 0 ? engine_voters(newest->data, newest->len) : 0;
 }

@@ -78,7 +78,7 @@ static bool holds_matches(struct engine_view *v, unsigned id)
         const struct engine_node *f = &v->node[i];
         raft_index match = 0;
         if (i == id || raft_match_index(&p->raft, i, &match) != 0 || match == 0 ||
-            f->disk_term > p->raft.current_term)
+            f->disk_term > p->raft.current_term || f->disk_term == 0 /* emptied since */)
             continue;
         if (match > f->safe)
             return engine_broken(
@@ -110,6 +110,23 @@ bool engine_holds(struct engine_view *v)
             return false;
     }
     return true;
+}
+
+unsigned engine_voters(const void *conf, size_t len)
+{
+    struct raft_configuration c;
+    const struct raft_buffer buf = {(void *)(uintptr_t)conf, len};
+    unsigned bits = 0;
+    CHECK(raft_configuration_decode(&buf, &c) == 0);
+    for (unsigned i = 0; i < c.n; i++)
+        bits |= c.servers[i].role == RAFT_VOTER ? 1u << c.servers[i].id : 0;
+    raft_configuration_close(&c);
+    return bits;
+}
+
+bool engine_restarts(const struct pump *p)
+{
+    return p->restarting && !p->failed;
 }
 
 /* ---- messages ---- */

@@ -18,6 +18,7 @@ struct engine_node {
     uint64_t held;   /* the same; or before it was lost, as it gets them again */
     bool idle;       /* no write is under way */
     uint64_t change; /* newest configuration in the log, as handed to the disk; 0: not known */
+    unsigned voters; /* bits by id, by that configuration; 0: not known */
     const void *log;
     uint64_t (*term_at)(const void *log, uint64_t index); /* index <= safe */
 };
@@ -43,6 +44,10 @@ bool engine_holds(struct engine_view *v);
  * is nothing that no node can serve. */
 bool engine_may_send(struct engine_view *v, unsigned from, const void *head, size_t head_len,
                      const void *body, size_t body_len);
+/* Those that vote by an encoded configuration: bits by id. */
+unsigned engine_voters(const void *conf, size_t len);
+/* A configuration was cut off its log: it stops, and wants to be started again. */
+bool engine_restarts(const struct pump *p);
 /* What a node tells about itself in it. */
 bool engine_notice(const void *bytes, size_t len, struct notice *out);
 /* Whether it says that entries to `last` are stored, in `term`. */

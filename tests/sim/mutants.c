@@ -5,6 +5,8 @@
  */
 #include "tests/sim/world.h"
 
+#include "tests/sim/engine.h"
+
 #include "ledger/core/machine.h"
 #include "ledger/raft/engine_heap.h"
 #include "ledger/raft/pump_state.h"
@@ -108,11 +110,55 @@ WRAP(void, reads_add, struct reads *r, struct serve_request *request)
     }
 }
 
+/* What more than half of `voters` hold, if the copies of all in `among` count. */
+static raft_index agreed(const struct raft *r, unsigned among, unsigned voters)
+{
+    raft_index best = 0;
+    for (unsigned id = 1; id <= SIM_NODES; id++) {
+        raft_index at = 0;
+        unsigned copies = 0;
+        if ((among >> id & 1) && raft_match_index(r, id, &at) == 0)
+            for (unsigned other = 1; other <= SIM_NODES; other++) {
+                raft_index match = 0;
+                copies +=
+                    (among >> other & 1) && raft_match_index(r, other, &match) == 0 && match >= at;
+            }
+        if (2 * copies > voters && at > best)
+            best = at;
+    }
+    return best;
+}
+
+static raft_index old_majority(const struct raft *r)
+{
+    const struct log_conf *c = &((const struct pump *)(const void *)r)->applied_conf;
+    unsigned among = c->len > 0 ? engine_voters(c->data, c->len) : 0;
+    return agreed(r, among, (unsigned)__builtin_popcount(among));
+}
+
+static raft_index joining_votes(const struct raft *r)
+{
+    const struct raft_configuration *c = &r->configuration;
+    unsigned among = 0, voters = 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        among |= 1u << c->servers[i].id;
+        voters += c->servers[i].role == RAFT_VOTER;
+    }
+    return agreed(r, among, voters);
+}
+
 WRAP(raft_index, raft_commit_index, const struct raft *r)
 {
-    return sim_mutation == SIM_commit_alone && r->state == RAFT_LEADER
-               ? r->last_stored
-               : __real_raft_commit_index(r);
+    raft_index commit = __real_raft_commit_index(r), wrong = 0;
+    if (r->state != RAFT_LEADER)
+        return commit;
+    if (sim_mutation == SIM_commit_alone)
+        return r->last_stored;
+    if (sim_mutation == SIM_old_majority)
+        wrong = old_majority(r);
+    if (sim_mutation == SIM_joining_votes)
+        wrong = joining_votes(r);
+    return wrong > commit ? wrong : commit;
 }
 
 WRAP(void, intake_drop_all, struct intake *in, enum proto_reply_status waiting)

@@ -58,7 +58,8 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     if (w->trace)
         sim_say(w, "    n%d to n%d: %s", n->id, (int)peer,
                 engine_message_text(head, head_len, body, body_len));
-    if (replica_dies(n) || w->links.cut[n->id][peer] || sim_often(w, w->rate.lose))
+    if (replica_dies(n) || w->links.cut[n->id][peer] || !(n->knows >> peer & 1) ||
+        sim_often(w, w->rate.lose))
         return;
     struct link_message *m = sim_alloc(w, sizeof *m + head_len + body_len);
     m->from = n->id;
@@ -70,6 +71,13 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
                                           .repeat_permille = w->rate.repeat,
                                           .faulty = w->faulty};
     links_carry(&w->links, &w->random, &w->events, w->now_ms, &weather, SIM_MESSAGE, (int)peer, m);
+}
+
+static void learn(void *ctx, uint64_t peer, const char *address)
+{
+    struct sim_node *n = ctx;
+    (void)address;
+    n->knows |= 1u << peer;
 }
 
 static void redial(void *ctx, uint64_t peer)
@@ -123,6 +131,7 @@ static struct node_io io_of(struct sim_node *n)
                          .room = room,
                          .mark = mark,
                          .send = send_message,
+                         .learn = learn,
                          .redial = redial,
                          .reply = reply,
                          .random = random_bytes};
@@ -244,7 +253,9 @@ static void after(struct sim_node *n)
 {
     struct sim_world *w = n->w;
     if (n->node->failed && !n->dying) { /* what rests on a lie may not hold together */
-        if (!n->lies)
+        if (engine_restarts(n->node->pump))
+            w->counters.changes_taken_back++;
+        else if (!n->lies)
             sim_fail(w, "n%d ends by itself, exit %d: %s%s", n->id, (int)n->node->exit,
                      n->node->pump ? pump_error(n->node->pump) : "",
                      core_machine_error(n->node->machine));
@@ -277,8 +288,9 @@ void replica_start(struct sim_node *n)
     struct sim_world *w = n->w;
     struct log_recovered log;
     const struct state_meta none = {0};
-    if (n->up || n->lost || w->failed)
+    if (n->up || n->lost || n->outside || w->failed)
         return;
+    members_started(n);
     if (n->marked) {
         sim_say(w, "n%d does not start: its directory is marked", n->id);
         return;

@@ -264,6 +264,15 @@ static void retry(struct sim_node *n)
     sim_put(&n->w->events, n->w->now_ms + RETRY_MS, SIM_SEED, n->id, 0, NULL);
 }
 
+static void wait_for_seed(struct sim_node *n)
+{
+    struct sim_world *w = n->w;
+    unsigned ms = sim_permille(&w->random, 600) ? 50 : 1500;
+    n->lost = true;
+    n->lost_ms = w->now_ms;
+    sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, ms), SIM_SEED, n->id, 0, NULL);
+}
+
 void seeding_lose_disk(struct sim_node *n, const char *what)
 {
     struct sim_world *w = n->w;
@@ -271,18 +280,22 @@ void seeding_lose_disk(struct sim_node *n, const char *what)
     if (n->up)
         replica_crash(n, "its disk is gone");
     n->life++; /* nobody starts it meanwhile */
-    n->lost = true;
     n->lies = n->marked = false;
     n->judged = n->parted = 0;
     n->durable = n->seen = NULL;
     n->lost_last = n->last;
-    n->lost_ms = w->now_ms;
     n->term = n->vote = n->last = 0;
     n->first = 1;
     w->moved = true;
     w->counters.disks_lost++;
-    unsigned ms = sim_permille(&w->random, 600) ? 50 : 1500;
-    sim_put(&w->events, w->now_ms + 1 + sim_below(&w->random, ms), SIM_SEED, n->id, 0, NULL);
+    wait_for_seed(n);
+}
+
+void seeding_begin(struct sim_node *n)
+{
+    n->life++;
+    n->lost_last = 0;
+    wait_for_seed(n);
 }
 
 /* What the nodes say does not fit together, and no chain shows it yet: replay tells whose state is
@@ -323,7 +336,7 @@ void seeding_run(struct sim_node *n)
                                  .link = {.ctx = &v, .ask = ask, .pause = pause_a_while},
                                  .watch = &watch};
     for (int i = 1; i <= w->n; i++)
-        if (i != n->id)
+        if (i != n->id && members_listed(w, i))
             config.others[config.n_others++] = (uint64_t)i;
     w->seeding = true;
     int rv = seed_node(&config, &facts, &why);
@@ -357,6 +370,13 @@ static uint64_t common(const struct sim_node *a, const struct sim_node *b)
     return i;
 }
 
+/* The leader's log does not reach it (any more). */
+bool seeding_needed(const struct sim_node *n, const struct sim_node *leader)
+{
+    return n->up && n != leader && n->node->leader == (uint64_t)leader->id &&
+           common(n, leader) < pump_first(leader->node->pump);
+}
+
 /* A node that the leader's log does not reach any more: its operator empties it and has it seeded,
  * if enough others are well. So all are replayed before. */
 void seeding_look(struct sim_world *w)
@@ -370,8 +390,7 @@ void seeding_look(struct sim_world *w)
     }
     for (int i = 1; leader && i <= w->n; i++) {
         struct sim_node *n = &w->node[i];
-        if (!n->up || n == leader || n->node->leader != (uint64_t)leader->id ||
-            common(n, leader) >= pump_first(leader->node->pump))
+        if (!seeding_needed(n, leader))
             continue;
         if (lies_minority(w) <= (unsigned)(w->n - 1) / 2) /* it is one of them */
             seeding_lose_disk(n, "too far behind the leader's log");

@@ -277,6 +277,8 @@ static void run(struct shadow *s, unsigned org, const struct shadow_cred *who,
         feature_level(s, c->body.feature_level.level, r);
         break;
     case PROTO_CMD_cluster_transfer: /* the leader's to carry out */
+    case PROTO_CMD_cluster_add:
+    case PROTO_CMD_cluster_remove:
         shadow_code(r, PROTO_OK);
         break;
     default:

@@ -124,7 +124,7 @@ static void draw_rates(struct sim_world *w)
                                   .room = up_to(w, 15),
                                   .oom = sim_permille(&w->random, 250) ? up_to(w, 400) : 0};
     /* Each of these costs a node: a minority may be lost at a time, so a run has one of them. */
-    unsigned loss = sim_below(&w->random, 100);
+    unsigned loss = w->members.on ? 100 : sim_below(&w->random, 100);
     if (loss < 25)
         w->rate.spoil = 20 + up_to(w, 100);
     if (loss < 25 && w->n == 5) /* of five nodes, two */
@@ -337,7 +337,8 @@ static void heal(struct sim_world *w)
     memset(w->links.lag_ms, 0, sizeof w->links.lag_ms);
     w->answers_at_heal = w->counters.answers;
     /* A minority may stay away; where a state lies, that may be the minority already. */
-    int down = sim_permille(&w->random, 250) && !w->lied && !w->moved && w->rate.trim == 0
+    int down = sim_permille(&w->random, 250) && !w->lied && !w->moved && w->rate.trim == 0 &&
+                       !w->members.on
                    ? any(w)->id
                    : 0;
     sim_say(w, "---- heal; entry %" PRIu64 " is committed; n%d stays down", w->consensus.committed,
@@ -357,6 +358,8 @@ static void heal(struct sim_world *w)
         for (unsigned i = 1; i <= 5; i++)
             sim_put(&w->events, w->now_ms + i * 1200, SIM_OPERATOR, 0, 0, NULL);
     if (w->lied || w->moved || w->rate.trim > 0)
+        w->end_ms += 6000;
+    if (w->members.on)
         w->end_ms += 6000;
     if (down) {
         w->over = true;
@@ -429,17 +432,20 @@ static void boot(struct sim_world *w)
     struct pump_server servers[SIM_NODES];
     uint8_t bytes[ENTRY_CONF_MAX];
     make_cluster(w);
+    unsigned voters = 0;
     for (int i = 0; i < w->n; i++)
-        servers[i] = (struct pump_server){(uint64_t)i + 1, w->cluster.nodes[i].peer};
-    int len = pump_encode_servers(servers, (unsigned)w->n, bytes);
+        if (members_listed(w, i + 1))
+            servers[voters++] = (struct pump_server){(uint64_t)i + 1, w->cluster.nodes[i].peer};
+    int len = pump_encode_servers(servers, voters, bytes);
     CHECK(len > 0);
     const uint8_t *conf = sim_copy(w, bytes, (size_t)len);
     for (int i = 1; i <= w->n; i++)
         make_node(w, i, conf, (size_t)len);
     if (sim_permille(&w->random, 500))
-        for (int i = 0; i < w->n / 2; i++)
+        for (int i = 0; i < (w->members.on ? 1 : w->n / 2); i++)
             if (i == 0 || sim_permille(&w->random, 500))
                 spoil_clock(w, any(w));
+    members_open(w);
     truth_open(w);
     for (int i = 1; i <= w->n; i++)
         replica_start(&w->node[i]);
@@ -472,6 +478,9 @@ static void dispatch(struct sim_world *w, const struct sim_event *e)
             lies_rebuild(&w->node[i], false);
         if (w->moved || w->rate.trim > 0)
             seeding_look(w);
+        break;
+    case SIM_MEMBERS:
+        members_act(w);
         break;
     case SIM_SEED:
         seeding_run(&w->node[e->node]);
@@ -511,7 +520,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
 {
     w->seed = seed;
     w->random.state = seed * UINT64_C(0x9E3779B97F4A7C15) + 4321;
-    w->n = sim_permille(&w->random, 300) ? 5 : 3;
+    members_draw(w);
     w->heal_ms = 2000 + sim_below(&w->random, 12000);
     /* Holds expire half a minute after a change of leader: long runs see it. */
     w->end_ms = w->heal_ms + (sim_permille(&w->random, 250) ? 45000 : 7000);
@@ -526,6 +535,7 @@ void sim_run(struct sim_world *w, uint64_t seed)
         return;
     promises_logs(w);
     promises_liveness(w);
+    members_end(w);
     lies_end(w);
     if (!w->failed)
         truth_end(w);

@@ -7,6 +7,7 @@
  *   callers.c     edges: calls, retries, reads     promises.c     what consensus must hold
  *   truth.c       what the ledger must hold        mutants.c      bugs to be switched on
  *   lies.c        states that differ               seeding.c      lost disks, and the way back
+ *   members.c     nodes that join and leave
  */
 #ifndef HOLDFAST_TESTS_SIM_WORLD_H
 #define HOLDFAST_TESTS_SIM_WORLD_H
@@ -43,6 +44,7 @@ enum sim_event_kind {
     SIM_GONE,     /* a connection seems to be dead; data: the peer */
     SIM_SEED,     /* a node without a disk is seeded */
     SIM_OPERATOR, /* somebody looks after nodes that have stopped */
+    SIM_MEMBERS,  /* the operator of a run about members acts */
 };
 
 /* ---- mutants: bugs that the checkers must find (mutants.c) ---- */
@@ -86,7 +88,10 @@ enum sim_mutation {
     X(level_unasked, 500, "a level is raised without asking who knows it")                         \
     X(level_unchecked, 300, "a leader proposes commands of a level that is not in force")          \
     X(seed_any_end, 3000, "a seeding ends before the end of the leader's log")                     \
-    X(seed_unverified, 6000, "a seeding does not compare records with a witness")
+    X(seed_unverified, 6000, "a seeding does not compare records with a witness")                  \
+    X(old_majority, 1000, "a leader counts by the configuration applied last")                     \
+    X(joining_votes, 1000, "a leader counts the copy of a node that joins")                        \
+    X(hasty_operator, 300, "a removal counts as done before it is committed")
 #define X(name, seeds, text) SIM_##name,
     SIM_MUTATIONS(X)
 #undef X
@@ -125,12 +130,15 @@ struct sim_world;
 struct sim_node {
     struct sim_world *w;
     int id;
+    bool outside; /* its operator does not run it */
     struct node_config config;
     bool up;
-    uint64_t life;     /* counts starts and crashes: events of an earlier life are void */
-    bool dying;        /* a fault struck inside a callback: nothing gets out any more */
-    struct node *node; /* the shipped object */
-    uint32_t level;    /* that its program knows: rises with a restart */
+    uint64_t life;        /* counts starts and crashes: events of an earlier life are void */
+    bool dying;           /* a fault struck inside a callback: nothing gets out any more */
+    struct node *node;    /* the shipped object */
+    uint32_t level;       /* that its program knows: rises with a restart */
+    unsigned file, knows; /* bits by id: its cluster.conf; whom its process dials */
+    unsigned voters;      /* bits by id, by the newest configuration in its log; 0: not known */
     /* disk */
     uint64_t term, vote, incarnation;
     struct sim_entry log[SIM_LOG + 1];
@@ -197,7 +205,15 @@ struct sim_rpc {
     uint16_t code[SIM_RPC_COMMANDS];
     uint32_t created;
 };
-enum sim_step { SIM_IDLE, SIM_SETUP, SIM_RESERVING, SIM_HOLDING, SIM_EXTENDING, SIM_ENDING };
+enum sim_step {
+    SIM_IDLE,
+    SIM_SETUP,
+    SIM_RESERVING,
+    SIM_HOLDING,
+    SIM_EXTENDING,
+    SIM_ENDING,
+    SIM_CHANGING, /* the operator of a run about members */
+};
 struct sim_caller {
     int id;
     enum sim_step step;
@@ -210,6 +226,16 @@ struct sim_caller {
     uint64_t attempt;     /* what belongs to an earlier one is void */
     bool waiting, hinted; /* for a reply; a reply said where to go */
     unsigned tries;
+};
+
+/* ---- who is in the cluster ---- */
+enum sim_plan { SIM_AT_REST, SIM_ADDING, SIM_REMOVING, SIM_STOPPING };
+struct sim_members {
+    bool on;         /* the run is about members; else all nodes are in, from first to last */
+    unsigned listed; /* bits by id: in the operator's cluster.conf */
+    enum sim_plan plan;
+    int node; /* it is about */
+    uint64_t since_ms, next_ms;
 };
 
 #define SIM_COUNTERS(X)                                                                            \
@@ -244,6 +270,9 @@ struct sim_caller {
     X(seedings_resumed)                                                                            \
     X(seedings_in_vain)                                                                            \
     X(trims)                                                                                       \
+    X(nodes_added)                                                                                 \
+    X(nodes_removed)                                                                               \
+    X(changes_taken_back)                                                                          \
     X(levels_raised)                                                                               \
     X(level_refusals)                                                                              \
     X(upgrades)                                                                                    \
@@ -281,6 +310,7 @@ struct sim_world {
     bool mixed;             /* programs of several versions */
     bool harsh;             /* a run for consensus rather than for money */
     struct sim_faults rate; /* permille, or per 100,000 where rare */
+    struct sim_members members;
     struct cluster_conf cluster;
     struct sim_caller caller[SIM_CALLERS];
     unsigned callers;
@@ -354,7 +384,8 @@ void callers_ask(struct sim_world *w, int node);
 void callers_reply(struct sim_world *w, struct sim_rpc *rpc);
 
 /* ---- promises.c, truth.c ---- */
-void promises_check(struct sim_node *n); /* after every event */
+void promises_check(struct sim_node *n);  /* after every event */
+void promises_change(struct sim_node *n); /* before its newest configuration is another one */
 void promises_send(struct sim_node *n, const void *head, size_t head_len, const void *body,
                    size_t body_len);
 void promises_logs(struct sim_world *w);
@@ -378,7 +409,22 @@ bool lies_may_act(const struct sim_node *n);
 void lies_rebuild(struct sim_node *n, bool found_out); /* by the operator; else by itself */
 void lies_end(struct sim_world *w);
 
+/* ---- members.c ---- */
+void members_draw(struct sim_world *w); /* how many nodes, and who votes at first */
+void members_open(struct sim_world *w); /* nodes have been made */
+void members_started(struct sim_node *n);
+void members_act(struct sim_world *w);
+int members_any(struct sim_world *w); /* a node of the operator's cluster.conf */
+bool members_listed(const struct sim_world *w, int id);
+unsigned members_of(const struct sim_node *n, unsigned *voters); /* n is up; bits by id */
+/* The command that the operator wants now, about *node; 0: none. Its answer. */
+unsigned members_wish(struct sim_world *w, int *node);
+void members_answer(struct sim_world *w, unsigned code);
+void members_end(struct sim_world *w);
+
 /* ---- seeding.c ---- */
+void seeding_begin(struct sim_node *n); /* it has no disk */
+bool seeding_needed(const struct sim_node *n, const struct sim_node *leader);
 void seeding_lose_disk(struct sim_node *n, const char *what);
 void seeding_run(struct sim_node *n);
 void seeding_look(struct sim_world *w);
