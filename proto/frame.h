@@ -26,7 +26,7 @@ enum proto_request_kind { PROTO_REQUEST_COMMANDS = 1, PROTO_REQUEST_QUERY = 2, P
  * again (elsewhere, after retry_ms); the command ids make that safe. */
 #define PROTO_REPLY_STATUSES(X)                                                                    \
     X(0, done, 0, "done")                                                                          \
-    X(1, not_leader, 1, "this node does not lead; the leader's address is given where known")     \
+    X(1, not_leader, 1, "this node does not lead")                                                 \
     X(2, busy, 1, "the node's queues are full")                                                    \
     X(3, unknown, 1, "leadership was lost while the commands were under way: outcome unknown")     \
     X(4, bad_frame, 0, "the request cannot be decoded")                                            \

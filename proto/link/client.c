@@ -62,20 +62,43 @@ void link_complete(struct link_item *item, const struct link_answer *answer)
     free(item);
 }
 
+/* The nodes from i on that cannot be reached for the reason that i cannot: "node 1, 3: ...". */
+static size_t describe_cause(const struct link_client *c, unsigned i, char *out, size_t cap)
+{
+    const char *cause = link_channel_cause(c->channel, i);
+    size_t n = 0;
+    for (unsigned k = i; k < c->n_nodes && n < cap; k++)
+        if (strcmp(link_channel_cause(c->channel, k), cause) == 0)
+            n += (size_t)snprintf(out + n, cap - n, "%s%u", k == i ? " node " : ", ",
+                                  (unsigned)c->nodes[k].id);
+    if (n < cap)
+        n += (size_t)snprintf(out + n, cap - n, ": %s", cause[0] ? cause : "it does not answer");
+    return n;
+}
+
 /* No attempt was made: because there is no connection, and why. */
 static void describe_away(const struct link_client *c, char *out, size_t cap)
 {
     size_t n = (size_t)snprintf(out, cap, "no ledger node can be reached:");
-    for (unsigned i = 0; i < c->n_nodes && n < cap; i++)
-        n += (size_t)snprintf(out + n, cap - n, " node %u: %s;", (unsigned)c->nodes[i].id,
-                              link_channel_cause(c->channel, i));
+    for (unsigned i = 0; i < c->n_nodes && n < cap; i++) {
+        bool said = false;
+        for (unsigned k = 0; k < i && !said; k++)
+            said =
+                strcmp(link_channel_cause(c->channel, k), link_channel_cause(c->channel, i)) == 0;
+        if (said)
+            continue;
+        if (i > 0)
+            n += (size_t)snprintf(out + n, cap - n, ";");
+        if (n < cap)
+            n += describe_cause(c, i, out + n, cap - n);
+    }
 }
 
 void link_give_up(struct link_client *c, struct link_item *item)
 {
     bool unknown = item->kind == LINK_COMMAND && item->tried;
-    char cause[256];
-    (void)snprintf(cause, sizeof cause, "%.255s", c->cause);
+    char cause[LINK_DETAIL_MAX];
+    (void)snprintf(cause, sizeof cause, "%s", c->cause);
     const char *away = item->kind == LINK_STATUS ? link_channel_cause(c->channel, item->node) : "";
     if (item->kind == LINK_STATUS && !link_channel_connected(c->channel, item->node))
         (void)snprintf(cause, sizeof cause, "no connection: %s",

@@ -26,7 +26,12 @@
 
 #include <uv.h>
 
-enum { LINK_NODES_MAX = 9, LINK_QUEUED_MAX = 65536, LINK_IN_FLIGHT_MAX = 64 };
+enum {
+    LINK_NODES_MAX = 9,
+    LINK_QUEUED_MAX = 65536,
+    LINK_IN_FLIGHT_MAX = 64,
+    LINK_DETAIL_MAX = 640
+};
 
 struct link_node {
     uint32_t id;
@@ -55,7 +60,7 @@ enum link_outcome {
 
 struct link_answer {
     enum link_outcome outcome;
-    const char *detail; /* text for people; "" where there is none */
+    const char *detail; /* text for people, < LINK_DETAIL_MAX; "" where there is none */
     uint64_t index;     /* receipt: log index, ordinal in it, chain after it */
     uint32_t ordinal;
     struct proto_hash chain;

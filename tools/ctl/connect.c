@@ -136,7 +136,7 @@ struct waiting {
     struct ctl *c;
     bool done, bad_row;
     enum link_outcome outcome;
-    char detail[256];
+    char detail[LINK_DETAIL_MAX];
     /* of a command */
     struct ctl_reply *reply;
     /* of a query */
