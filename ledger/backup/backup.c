@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger/backup/backup.h"
 
+#include "ledger/store/data_mark.h"
 #include "ledger/store/env.h"
 #include "ledger/store/state_store.h"
 #include "proto/hash.h"
@@ -156,6 +157,17 @@ static int copy_log(struct taking *k, struct store_why *why)
 
 /* ---- the whole ---- */
 
+/* A state that the majority contradicts would become a new cluster's. */
+static int refuse_marked(const struct taking *k, struct store_why *why)
+{
+    char text[DATA_MARK_MAX];
+    if (!data_mark_read(k->data, text))
+        return 0;
+    text[strcspn(text, "\n")] = '\0';
+    return store_why_set(why, -EUCLEAN, "%s is marked, back another node up: %.300s", k->data,
+                         text);
+}
+
 static int fill(struct taking *k, struct store_why *why)
 {
     char path[PATH_MAX];
@@ -172,9 +184,11 @@ static int fill(struct taking *k, struct store_why *why)
     archive_close(k->files);
     if (rv == 0) {
         (void)snprintf(path, sizeof path, "%s/log/LOCK", k->to);
-        (void)unlink(path); /* nobody will write here again */
-        rv = backup_manifest_write(k->to, &k->m, why);
+        (void)unlink(path);         /* nobody will write here again */
+        rv = refuse_marked(k, why); /* it may have been found out meanwhile */
     }
+    if (rv == 0)
+        rv = backup_manifest_write(k->to, &k->m, why);
     return rv ? rv : env_sync_dir(k->to, why);
 }
 
@@ -183,7 +197,9 @@ static int open_node(struct taking *k, const struct node_identity *want, struct 
     char path[PATH_MAX];
     struct node_vote vote;
     (void)snprintf(path, sizeof path, "%s/vote", k->data);
-    int rv = vote_store_peek(path, &k->m.taken_from, &vote, why);
+    int rv = refuse_marked(k, why);
+    if (rv == 0)
+        rv = vote_store_peek(path, &k->m.taken_from, &vote, why);
     if (rv)
         return rv;
     if (want && (!proto_uuid_eq(&want->cluster, &k->m.taken_from.cluster) ||

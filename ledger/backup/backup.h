@@ -25,7 +25,8 @@ struct backup_watch {
 
 /* data: a node's directory. to: must not exist; it appears when all is durable. want: whose it must
  * be (NULL: anybody's). -EEXIST: of `to` alone, -EINVAL: there is no folder for it, -ENODATA:
- * nothing to back up yet, -EXDEV, -EUCLEAN: damaged. */
+ * nothing to back up yet, -EXDEV, -EUCLEAN: damaged, or the
+ * node is marked as diverged. */
 __attribute__((warn_unused_result)) int
 backup_take(const char *data, const char *to, const struct node_identity *want,
             const struct backup_watch *watch, struct backup_manifest *out, struct store_why *why);

@@ -5,6 +5,7 @@
 #include "ledger/backup/backup.h"
 #include "ledger/raft/pump.h"
 #include "ledger/store/data_dir.h"
+#include "ledger/store/data_mark.h"
 #include "ledger/store/origin.h"
 #include "tests/replay/fixture.h"
 
@@ -240,6 +241,33 @@ static bool stop_at_once(void *ctx, const char *what, uint64_t done, uint64_t to
     return strcmp(what, "log") != 0;
 }
 
+static bool mark_now(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+    (void)done, (void)total;
+    if (strcmp(what, "log") == 0)
+        assert_int_equal(data_mark_write(ctx, "it differs at index 9\n", &why), 0);
+    return true;
+}
+
+/* It would be the state of a new cluster. */
+static void F45_F50_a_state_that_has_diverged_is_not_backed_up(void **state)
+{
+    struct backup_manifest m;
+    char data[PATH_MAX], to[PATH_MAX];
+    const struct backup_watch watch = {data, mark_now};
+    (void)state;
+    (void)snprintf(data, sizeof data, "%s", store_tmp_path("marked"));
+    (void)snprintf(to, sizeof to, "%s", store_tmp_path("b7"));
+    store_tmp_copy(store_tmp_path("node"), data);
+    for (unsigned found = 0; found < 2; found++) { /* while it is taken, and before */
+        assert_int_equal(backup_take(data, to, NULL, found == 0 ? &watch : NULL, &m, &why),
+                         -EUCLEAN);
+        assert_non_null(strstr(why.text, "it differs at index 9"));
+        assert_int_not_equal(access(to, F_OK), 0);
+        assert_int_not_equal(access(store_tmp_path("b7.partial"), F_OK), 0);
+    }
+}
+
 static void F45_an_interrupted_backup_leaves_nothing(void **state)
 {
     struct backup_manifest m;
@@ -298,6 +326,7 @@ int main(void)
         cmocka_unit_test(F45_a_backup_of_a_restored_node_restores_as_well),
         cmocka_unit_test(F45_damaged_and_partial_backups_are_refused),
         cmocka_unit_test(F45_what_a_restore_or_a_backup_would_overwrite_or_mix_is_refused),
+        cmocka_unit_test(F45_F50_a_state_that_has_diverged_is_not_backed_up),
         cmocka_unit_test(F45_an_interrupted_backup_leaves_nothing),
         cmocka_unit_test(F45_a_node_that_was_just_seeded_says_to_back_up_another),
         cmocka_unit_test(F45_an_empty_ledger_has_nothing_to_back_up),
