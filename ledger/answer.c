@@ -116,6 +116,8 @@ static void fill_facts(const struct node *n, struct proto_node_status *s,
         put_fact(s, "member", n->config->id, members[self].joining ? "joining" : "voter");
     else
         put_fact(s, "outside", 1, "this node is not in the cluster");
+    if (pump_changing(n->pump)) /* who is in it, by an entry that may still be cut off */
+        put_fact(s, "changing", (int64_t)pump_last_change(n->pump), "");
     if (n->seeding_ms > 0 && n->now.mono_ms - n->seeding_ms < NODE_SEEDING_MS)
         put_fact(s, "seeding", (int64_t)n->seeding_node, "");
     for (uint32_t i = 0; i < s->peers.n; i++) {

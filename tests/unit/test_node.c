@@ -8,6 +8,7 @@
 #undef log_entry
 #include "ledger/node_state.h"
 #include "ledger/raft/message.h"
+#include "proto/frame.h"
 
 enum { SELF = 1, PEER = 2, SENT_MAX = 64 };
 
@@ -30,6 +31,8 @@ struct one {
     uint64_t last_peer; /* that answers */
     int64_t ahead_us;   /* the peers' clocks, of ours */
     unsigned checkpoints;
+    bool changing;    /* its last status says that a change is under way ... */
+    unsigned members; /* ... and shows so many */
 };
 static struct one one;
 
@@ -69,6 +72,26 @@ static void send_message(void *ctx, uint64_t peer, const void *head, size_t head
     struct sent *s = &one.sent[one.n_sent++ % SENT_MAX];
     s->to = peer;
     assert_int_equal(message_decode(bytes, head_len + body_len, &s->m, entries, &why), 0);
+}
+
+/* To a question for its status. */
+static void reply(void *ctx, struct serve_request *r, struct net_frame *f)
+{
+    struct proto_reply_head head;
+    struct proto_node_status s;
+    uint32_t items;
+    (void)ctx;
+    assert_non_null(f);
+    struct proto_reader in = proto_reader_over(f->bytes, f->len);
+    assert_true(proto_reply_open(&in, &head, &items) && proto_node_status_get(&in, &s));
+    one.changing = false;
+    one.members = 0;
+    for (uint32_t i = 0; i < s.facts.n; i++) {
+        one.changing |= proto_str_eq(s.facts.e[i].name, proto_str_of("changing"));
+        one.members += proto_str_eq(s.facts.e[i].name, proto_str_of("member"));
+    }
+    net_frame_free(f);
+    serve_request_free(r);
 }
 
 static void redial(void *ctx, uint64_t peer)
@@ -166,6 +189,7 @@ static void open_node(uint64_t last_peer)
                                .append = append_entries,
                                .read_entries = read_entries,
                                .send = send_message,
+                               .reply = reply,
                                .redial = redial,
                                .write_checkpoint = write_checkpoint,
                                .get = get,
@@ -325,11 +349,54 @@ static void F7_a_leader_whose_clock_is_out_waits_with_holds_that_are_due(void **
     close_node();
 }
 
+static void ask_status(void)
+{
+    uint8_t bytes[256];
+    struct serve_refusal refusal;
+    struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
+    const struct proto_request_head head = {.version = PROTO_FRAME_VERSION,
+                                            .cluster = one.config.cluster.uuid,
+                                            .kind = PROTO_REQUEST_STATUS};
+    proto_request_begin(&w, &head, 0);
+    struct net_frame *f = net_frame_of(bytes, w.n);
+    assert_non_null(f);
+    struct serve_request *r = serve_request_open(f, &one.config.cluster.uuid, 0, &refusal);
+    assert_non_null(r);
+    node_on_request(&one.node, one.now, r);
+}
+
+/* Whoever acts upon it sooner may start a node on an empty directory that gets its vote back. */
+static void F43_a_node_is_gone_once_that_is_committed(void **state)
+{
+    (void)state;
+    struct pump_member m[PUMP_SERVERS_MAX];
+    uint64_t index;
+    open_node(PEER);
+    lead();
+    one.now.wall_us += 10 * MINUTE; /* the hold is due: an entry of this term */
+    (void)turns_in(1000, NULL);
+    ask_status();
+    assert_int_equal(one.members, 3);
+    assert_false(one.changing);
+    assert_int_equal(pump_members(one.node.pump, m), 3);
+    assert_int_equal(pump_change(one.node.pump, one.now, m, 2, &index), 0);
+    turn(); /* on our disk */
+    ask_status();
+    assert_int_equal(one.members, 2);
+    assert_true(one.changing);
+    (void)turns_in(1000, NULL);
+    ask_status();
+    assert_int_equal(one.members, 2);
+    assert_false(one.changing);
+    close_node();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F50_a_node_in_dispute_waits),
         cmocka_unit_test(F50_a_leader_in_dispute_waits_with_holds_that_are_due),
+        cmocka_unit_test(F43_a_node_is_gone_once_that_is_committed),
         cmocka_unit_test(F7_a_leader_whose_clock_is_out_waits_with_holds_that_are_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,17 @@ static bool is_gone(const struct seen *s, uint32_t node)
     return true;
 }
 
+/* Not before it is committed: what another leader takes back, nobody may have acted upon. */
+static bool votes_for_good(const struct seen *s, uint32_t node)
+{
+    return !s->leader->changing && has_vote(s, node);
+}
+
+static bool is_gone_for_good(const struct seen *s, uint32_t node)
+{
+    return !s->leader->changing && is_gone(s, node);
+}
+
 static int change(struct ctl *c, struct proto_command *cmd, uint32_t node, bool add)
 {
     struct ctl_reply reply;
@@ -227,7 +238,7 @@ static int change(struct ctl *c, struct proto_command *cmd, uint32_t node, bool 
     if (rv == CTL_OK && !joining)
         rv = ctl_command(c, cmd, &reply);
     if (rv == CTL_OK)
-        rv = wait_for(c, &s, add ? has_vote : is_gone, node,
+        rv = wait_for(c, &s, add ? votes_for_good : is_gone_for_good, node,
                       add ? "accepted, but the node, which must run and be reached by the others, "
                             "has no vote yet"
                           : "accepted, but the node is still there");

@@ -49,6 +49,8 @@ static void read_fact(struct ctl_node *n, const struct proto_fact *f)
         n->refusing = f->number != 0;
     else if (is_fact(f, "seeding"))
         n->seeding = f->number;
+    else if (is_fact(f, "changing"))
+        n->changing = f->number != 0;
     else
         read_other(n, f);
     if (is_fact(f, "member") && n->n_members < LINK_NODES_MAX) {

@@ -29,6 +29,7 @@ struct ctl_node {
         bool voter;
     } member[LINK_NODES_MAX]; /* of the cluster, as it knows it */
     unsigned n_members;
+    bool changing;                          /* that is not committed yet */
     struct ctl_other other[LINK_NODES_MAX]; /* of the others, as it sees them */
     unsigned n_others;
     int64_t seeding; /* the node that is being seeded from it; 0: none */
