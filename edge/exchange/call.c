@@ -97,8 +97,8 @@ bool edge_call_keys(yyjson_val *object, const char *param, size_t max, struct ed
     if (wrong.p == NULL)
         return true;
     edge_error_set(error, 400, "invalid_request_error", "duplicate_key",
-                   "The member '%.*s' %s in '%s'.", (int)(wrong.n > 64 ? 64 : wrong.n), wrong.p,
-                   how, param != NULL ? param : "the body");
+                   "The member '%.*s' %s in %s.", (int)(wrong.n > 64 ? 64 : wrong.n), wrong.p, how,
+                   param != NULL ? param : "the body");
     error->param = param;
     return false;
 }

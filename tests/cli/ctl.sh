@@ -51,6 +51,7 @@ expect 2 'unknown option' org list --frobnicate
 expect 2 'unexpected argument' org list acme
 expect 2 'dollars are written' deposit --org x --amount 12,50
 expect 2 'not a UUID' adjust --org x --hold 3 --amount 1
+expect 2 'not a UUIDv7' deposit --org x --amount 1 --id 3f2504e0-4f89-41d3-9a0c-0305e82c3301
 expect 2 'one of org, team' budget put --org x --scope galaxy --limit 1
 expect 2 'a new budget needs' budget put --org x --scope org
 expect 2 'not built yet' budget put --org x --scope org --limit 1 --mode throttle
@@ -76,6 +77,10 @@ expect 0 'node-2-client.pem' certs show "$dir/certs"
 expect 0 '"days_left": 82' certs show "$dir/certs" --json
 expect 2 'No such file' certs show "$dir/none"
 expect 2 'no .pem and no .crt' certs show "$dir/data"
+expect 2 '"code": "files"' certs show "$dir/none" --json
+expect 2 '"code": "usage"' certs show --json
+expect 2 '"code": "usage"' certs issue --frobnicate --json
+expect 2 '"code": "files"' certs issue --json --out "$dir/certs" --kind node --name node-1
 expect 0 'peer_name = four.peer.holdfast' certs issue --out "$dir/certs" --kind node --name four
 expect 2 'exists: init overwrites nothing' init --out "$dir"
 [ "$(stat -c %a "$dir/operator.token")" = 600 ] || fail 'operator.token is readable by others'

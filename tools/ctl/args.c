@@ -51,8 +51,9 @@ static int common_take(struct ctl *c, int which, const char *value, bool *help)
         c->timeout_ms = (unsigned)seconds * 1000;
         return CTL_OK;
     case COMMON_ID:
-        if (!proto_uuid_parse(proto_str_of(value), &c->command_id))
-            return ctl_fail(c, CTL_USAGE, "usage", "--id: not a UUID: '%s'", value);
+        if (!proto_uuid_parse(proto_str_of(value), &c->command_id) || c->command_id.b[6] >> 4 != 7)
+            return ctl_fail(c, CTL_USAGE, "usage",
+                            "--id: not a UUIDv7, as 'holdfastctl uuid' makes them: '%s'", value);
         return CTL_OK;
     case COMMON_JSON:
         c->json = true;

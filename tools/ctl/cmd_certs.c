@@ -47,7 +47,8 @@ static const char usage_text[] =
     "  --json        say what was written as JSON\n"
     "\n"
     "A .pem holds a certificate and its key. Keep the .key files of the authorities off the\n"
-    "machines that serve: whoever has one can join the cluster.\n";
+    "machines that serve: whoever has one can join the cluster.\n"
+    "Exit status: 0 done, 2 usage, or files that cannot be read or written\n";
 
 struct certs_args {
     struct certs_options options;
@@ -57,14 +58,51 @@ struct certs_args {
     int nodes;
     int edges;
     int cluster_flags; /* --nodes or --edges were given, which only init takes */
-    bool json;
     bool help;
 };
 
+static bool json; /* of the command line, also where the rest cannot be understood */
+
+static void print_doc(yyjson_mut_doc *doc)
+{
+    char *text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY, NULL);
+    if (text != NULL)
+        puts(text);
+    free(text);
+    yyjson_mut_doc_free(doc);
+}
+
+/* {"error": {"code", "message"}}, as every command's. */
+static void print_error(const char *code, const char *message)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *error = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, error, "code", code);
+    yyjson_mut_obj_add_str(doc, error, "message", message);
+    yyjson_mut_obj_add_val(doc, root, "error", error);
+    print_doc(doc);
+}
+
 static int usage_error(const char *what, const char *value)
 {
-    fprintf(stderr, "holdfastctl certs: %s%s%s\nTry 'holdfastctl certs --help'.\n", what,
-            value != NULL ? ": " : "", value != NULL ? value : "");
+    char message[512];
+    snprintf(message, sizeof message, "%s%s%s", what, value != NULL ? ": " : "",
+             value != NULL ? value : "");
+    if (json)
+        print_error("usage", message);
+    else
+        fprintf(stderr, "holdfastctl certs: %s\nTry 'holdfastctl certs --help'.\n", message);
+    return EXIT_USAGE;
+}
+
+/* The status is as of init: 1 is for the ledger's refusals. */
+static int files_error(const struct certs_error *error)
+{
+    if (json)
+        print_error("files", error->text);
+    else
+        fprintf(stderr, "holdfastctl certs: %s\n", error->text);
     return EXIT_USAGE;
 }
 
@@ -110,8 +148,7 @@ static int take_flag(struct certs_args *args, int flag, const char *value)
     case 'f':
         args->options.force = true;
         return 0;
-    case 'j':
-        args->json = true;
+    case 'j': /* json has it */
         return 0;
     default:
         args->help = true;
@@ -150,10 +187,8 @@ static int read_args(struct certs_args *args, int argc, char **argv)
     return 0;
 }
 
-static int print_json(const struct certs_args *args, const struct certs_files *files)
+static void print_json(const struct certs_args *args, const struct certs_files *files)
 {
-    int status = EXIT_FAILURE;
-    char *text;
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_val *list = yyjson_mut_arr(doc);
@@ -162,25 +197,18 @@ static int print_json(const struct certs_args *args, const struct certs_files *f
     for (size_t i = 0; i < files->n; i++)
         yyjson_mut_arr_add_str(doc, list, files->name[i]);
     yyjson_mut_obj_add_val(doc, root, "files", list);
-    text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY, NULL);
-    if (text != NULL && puts(text) >= 0)
-        status = EXIT_SUCCESS;
-    free(text);
-    yyjson_mut_doc_free(doc);
-    return status;
+    print_doc(doc);
 }
 
 /* Says what was done, or why not. */
 static int report(const struct certs_args *args, int rc, const struct certs_files *files,
                   const struct certs_error *error)
 {
-    if (rc != 0) {
-        fprintf(stderr, "holdfastctl certs: %s\n", error->text);
-        return EXIT_USAGE; /* as of init: 1 is for the ledger's refusals */
-    }
-    if (args->json)
-        return print_json(args, files);
-    for (size_t i = 0; i < files->n; i++)
+    if (rc != 0)
+        return files_error(error);
+    if (json)
+        print_json(args, files);
+    for (size_t i = 0; !json && i < files->n; i++)
         printf("%s/%s\n", args->options.dir, files->name[i]);
     return EXIT_SUCCESS;
 }
@@ -244,22 +272,16 @@ static void show_json(const struct certs_list *list, int64_t now_s)
         yyjson_mut_obj_add_sint(doc, row, "days_left", (s->ends_s - now_s) / 86400);
     }
     yyjson_mut_obj_add_val(doc, root, "certificates", rows);
-    char *text = yyjson_mut_write(doc, YYJSON_WRITE_PRETTY, NULL);
-    if (text != NULL)
-        puts(text);
-    free(text);
-    yyjson_mut_doc_free(doc);
+    print_doc(doc);
 }
 
-static int run_show(const char *dir, bool json)
+static int run_show(const char *dir)
 {
     static struct certs_list list;
     struct certs_error error;
     int64_t now_s = (int64_t)time(NULL);
-    if (certs_show(dir, &list, &error) != 0) {
-        fprintf(stderr, "holdfastctl certs: %s\n", error.text);
-        return EXIT_USAGE;
-    }
+    if (certs_show(dir, &list, &error) != 0)
+        return files_error(&error);
     if (json) {
         show_json(&list, now_s);
         return EXIT_SUCCESS;
@@ -280,18 +302,16 @@ static int run_show(const char *dir, bool json)
 static int read_show(int argc, char **argv)
 {
     const char *dir = NULL;
-    bool json = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return fputs(usage_text, stdout) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         if (strcmp(argv[i], "--json") == 0)
-            json = true;
-        else if (argv[i][0] == '-' || dir != NULL)
+            continue;
+        if (argv[i][0] == '-' || dir != NULL)
             return usage_error("unexpected argument", argv[i]);
-        else
-            dir = argv[i];
+        dir = argv[i];
     }
-    return dir ? run_show(dir, json) : usage_error("show needs a folder", NULL);
+    return dir ? run_show(dir) : usage_error("show needs a folder", NULL);
 }
 
 int ctl_cmd_certs(int argc, char **argv)
@@ -300,6 +320,9 @@ int ctl_cmd_certs(int argc, char **argv)
     const char *action = argc > 1 ? argv[1] : NULL;
     int rc;
 
+    json = false;
+    for (int i = 1; i < argc; i++)
+        json = json || strcmp(argv[i], "--json") == 0;
     args.options.days = CERTS_DAYS_DEFAULT;
     args.options.hosts = args.hosts;
     if (action == NULL)
