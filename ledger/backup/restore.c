@@ -133,10 +133,22 @@ static int check_archive(const struct restoring *k, const struct archive *a, str
                                 k->from);
 }
 
+/* Terms do not fall; the log takes that for granted. */
+static int check_terms(const struct log_page *page, uint64_t *term, struct store_why *why)
+{
+    for (unsigned i = 0; i < page->n; i++) {
+        const struct log_entry *e = &page->entries[i];
+        if (e->term < *term)
+            return store_why_set(why, -EUCLEAN, "entry %" PRIu64 "'s term falls", e->index);
+        *term = e->term;
+    }
+    return 0;
+}
+
 static int copy_entries(struct restoring *k, struct archive *a, struct store_why *why)
 {
     struct log_page page;
-    uint64_t next = k->m.log_first, total = k->m.index - next + 1;
+    uint64_t next = k->m.log_first, total = k->m.index - next + 1, term = 0;
     int rv = 0;
     log_page_init(&page);
     while (rv == 0 && next <= k->m.index) {
@@ -146,7 +158,9 @@ static int copy_entries(struct restoring *k, struct archive *a, struct store_why
             break;
         }
         const struct log_append append = {page.entries, (unsigned)got};
-        rv = log_store_append(k->log, &append, 1, why);
+        rv = check_terms(&page, &term, why);
+        if (rv == 0)
+            rv = log_store_append(k->log, &append, 1, why);
         next += (uint64_t)got;
         if (rv == 0 && !tell(k->watch, "log", next - k->m.log_first, total))
             rv = store_why_set(why, -ECANCELED, "interrupted");

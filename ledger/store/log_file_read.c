@@ -248,8 +248,8 @@ static int next_entry(const struct log_file *f, size_t *at, struct log_entry *e)
                             .len = (uint32_t)log_get_le(p + 9, 4),
                             .data = p + LOG_ENTRY_HEAD};
     *at += LOG_ENTRY_HEAD;
-    if (e->len > ENTRY_LEN_MAX || e->len > f->raw_n - *at || e->term == 0 ||
-        e->kind < ENTRY_COMMAND || e->kind > ENTRY_CHANGE)
+    if (e->len > ENTRY_LEN_MAX || e->len > f->raw_n - *at || e->term < f->facts.first_term ||
+        e->term > f->facts.last_term || e->kind < ENTRY_COMMAND || e->kind > ENTRY_CHANGE)
         return -EUCLEAN;
     *at += e->len;
     return 0;

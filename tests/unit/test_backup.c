@@ -6,6 +6,7 @@
 #include "ledger/raft/pump.h"
 #include "ledger/store/data_dir.h"
 #include "ledger/store/data_mark.h"
+#include "ledger/store/log_codec.h"
 #include "ledger/store/origin.h"
 #include "tests/replay/fixture.h"
 
@@ -241,6 +242,80 @@ static bool stop_at_once(void *ctx, const char *what, uint64_t done, uint64_t to
     return strcmp(what, "log") != 0;
 }
 
+/* The file says that it ends in `claimed`. */
+static void claim_last_term(const char *path, uint64_t claimed, struct log_file_facts *f)
+{
+    static uint8_t bytes[1 << 20];
+    FILE *file = fopen(path, "r+be");
+    assert_non_null(file);
+    size_t n = fread(bytes, 1, sizeof bytes, file);
+    assert_true(n > LOG_HEAD_SIZE + LOG_TRAILER_SIZE && n < sizeof bytes);
+    uint8_t *trailer = bytes + n - LOG_TRAILER_SIZE;
+    struct proto_sha256 link;
+    f->last_term = claimed;
+    log_trailer_put(trailer, f);
+    proto_sha256_init(&link);
+    proto_sha256_add(&link, bytes, LOG_HEAD_SIZE);
+    for (uint8_t *at = bytes + LOG_HEAD_SIZE; at < trailer;) {
+        struct log_block b;
+        log_block_get(at, &b);
+        proto_sha256_add(&link, at, LOG_BLOCK_HEAD_SIZE);
+        at += LOG_BLOCK_HEAD_SIZE + b.stored;
+    }
+    proto_sha256_add(&link, trailer, LOG_TRAILER_SIZE - LOG_LINK_SIZE);
+    proto_sha256_out(&link, &f->link);
+    log_trailer_put(trailer, f);
+    rewind(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The last file again, its later half in another term than it says; all hashes are as they must
+ * be. */
+static void forge_terms(const char *from, uint64_t term)
+{
+    char path[PATH_MAX], fresh[PATH_MAX], name[32];
+    struct archive *a;
+    struct log_file *f;
+    struct log_file_writer *w;
+    struct backup_manifest m;
+    struct log_page page;
+    assert_int_equal(backup_manifest_read(from, &m, &why), 0);
+    (void)snprintf(path, sizeof path, "%.1000s/log", from);
+    assert_int_equal(archive_open(&a, path, ARCHIVE_READ, &why), 0);
+    archive_name(a, archive_files(a) - 1, name);
+    struct log_file_facts facts = *archive_facts(a, archive_files(a) - 1);
+    archive_close(a);
+    (void)snprintf(path, sizeof path, "%.1000s/log/%s", from, name);
+    (void)snprintf(fresh, sizeof fresh, "%.1000s/log/fresh", from);
+    assert_int_equal(log_file_open(&f, path, &why), 0);
+    assert_int_equal(log_file_create(&w, fresh, &facts, &why), 0);
+    log_page_init(&page);
+    int n = log_file_read(f, facts.first, 100000, 1 << 30, &page, &why);
+    assert_true(n > 2);
+    for (int i = 0; i < n; i++) {
+        page.entries[i].term = i < n / 2 ? page.entries[i].term : term;
+        assert_int_equal(log_file_add(w, &page.entries[i], &why), 0);
+    }
+    log_page_close(&page);
+    log_file_close(f);
+    assert_int_equal(log_file_finish(w, &facts, &why), 0);
+    claim_last_term(fresh, m.term, &facts);
+    assert_int_equal(rename(fresh, path), 0);
+    m.log_link = facts.link;
+    (void)snprintf(path, sizeof path, "%.1000s/MANIFEST", from);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(backup_manifest_write(from, &m, &why), 0);
+}
+
+static void F45_a_backup_with_another_history_inside_is_refused(void **state)
+{
+    (void)state;
+    const char *from = copy("forged");
+    forge_terms(from, 1000); /* the configuration that is added would come before it */
+    assert_refused(from, -EUCLEAN, "an entry makes no sense");
+}
+
 static bool mark_now(void *ctx, const char *what, uint64_t done, uint64_t total)
 {
     (void)done, (void)total;
@@ -326,6 +401,7 @@ int main(void)
         cmocka_unit_test(F45_a_backup_of_a_restored_node_restores_as_well),
         cmocka_unit_test(F45_damaged_and_partial_backups_are_refused),
         cmocka_unit_test(F45_what_a_restore_or_a_backup_would_overwrite_or_mix_is_refused),
+        cmocka_unit_test(F45_a_backup_with_another_history_inside_is_refused),
         cmocka_unit_test(F45_F50_a_state_that_has_diverged_is_not_backed_up),
         cmocka_unit_test(F45_an_interrupted_backup_leaves_nothing),
         cmocka_unit_test(F45_a_node_that_was_just_seeded_says_to_back_up_another),
