@@ -96,9 +96,12 @@ static char *next_line(char *out, int n, void *stream)
     s->line++;
     size_t len = strlen(out), indent = strspn(out, " \t");
     bool whole = (len > 0 && out[len - 1] == '\n') || !skip_rest(s->f);
-    s->too_long = !whole && out[indent] != ';' && out[indent] != '#';
+    bool comment = out[indent] == ';' || out[indent] == '#';
+    s->too_long = !whole && !comment;
     if (s->too_long)
         return NULL;
+    if (!whole) /* newer versions of inih look for its end themselves, and go too far */
+        return strcpy(out, ";\n");
     memmove(out, out + indent, len - indent + 1);
     return out;
 }
