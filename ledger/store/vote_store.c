@@ -131,10 +131,15 @@ static int load(struct vote_store *s, struct store_why *why)
     return 0;
 }
 
-static void uuid_text(const struct proto_uuid *u, char out[33])
+enum { UUID_TEXT = 37 };
+
+/* As cluster.conf has it; proto's own is not linked here. */
+static void uuid_text(const struct proto_uuid *u, char out[UUID_TEXT])
 {
+    size_t n = 0;
     for (int i = 0; i < 16; i++)
-        (void)snprintf(out + 2 * i, 3, "%02x", u->b[i]);
+        n += (size_t)snprintf(out + n, UUID_TEXT - n, "%s%02x",
+                              i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u->b[i]);
 }
 
 static int check_identity(const struct vote_store *s, const struct node_identity *want,
@@ -142,7 +147,7 @@ static int check_identity(const struct vote_store *s, const struct node_identity
 {
     const struct node_identity *have = &s->identity;
     if (!proto_uuid_eq(&have->cluster, &want->cluster)) {
-        char a[33], b[33];
+        char a[UUID_TEXT], b[UUID_TEXT];
         uuid_text(&have->cluster, a);
         uuid_text(&want->cluster, b);
         return store_why_set(why, -EXDEV, "%s belongs to cluster %s, not to %s", s->dir, a, b);

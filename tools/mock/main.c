@@ -44,7 +44,11 @@ static const char USAGE[] =
     "  --script-dir DIR       recorded streams for metadata.mock_script\n"
     "  --keep-last            show the last call at /mock/last\n"
     "  --help, --version\n"
-    "Requests override by metadata.mock_*; GET /mock/stats counts the calls.\n"
+    "A request's metadata overrides, each a string: mock_status, mock_latency_ms,\n"
+    "mock_interval_ms, mock_tokens, mock_prompt_tokens, mock_cached_tokens, mock_cost (dollars),\n"
+    "mock_script (a name in --script-dir); of streams mock_piece (pieces of 1 to N bytes),\n"
+    "mock_cut_after, mock_hang_after (N events); with \"1\" mock_hang, mock_no_usage, mock_stamp,\n"
+    "mock_ignore_max (of tokens). GET /mock/stats counts the calls.\n"
     "exit: 0 ended by a signal; 1 cannot listen; 2 usage\n";
 
 /* ---- a worker's end ---- */
