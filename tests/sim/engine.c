@@ -80,6 +80,8 @@ static bool holds_matches(struct engine_view *v, unsigned id)
         if (i == id || raft_match_index(&p->raft, i, &match) != 0 || match == 0 ||
             f->disk_term > p->raft.current_term || f->disk_term == 0 /* emptied since */)
             continue;
+        if (match <= f->forgot) /* committed, before it was removed: it will deny it */
+            continue;
         if (match > f->safe)
             return engine_broken(
                 v,

@@ -16,6 +16,7 @@ struct engine_node {
     uint64_t safe;   /* entries 1 .. safe are on disk and survive a power loss at any moment */
     uint64_t last;   /* entries on disk */
     uint64_t held;   /* the same; or before it was lost, as it gets them again */
+    uint64_t forgot; /* what it acknowledged to here before it began with nothing may come late */
     bool idle;       /* no write is under way */
     uint64_t change; /* newest configuration in the log, as handed to the disk; 0: not known */
     unsigned voters; /* bits by id, by that configuration; 0: not known */

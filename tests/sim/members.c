@@ -176,6 +176,7 @@ static void make_empty(struct sim_node *n)
 {
     if (has_vote(n->w, n->id))
         sim_fail(n->w, "EMPTIED: n%d has a vote, and is to begin with nothing", n->id);
+    n->forgot = n->last > n->forgot ? n->last : n->forgot;
     n->term = n->vote = n->last = 0;
     n->first = 1;
     n->durable = n->seen = NULL;

@@ -31,6 +31,7 @@ static struct engine_view *view(const struct sim_world *w)
             .last = n->last,
             /* What a lost disk held it gets again, before anybody hears of it. */
             .held = n->lost ? n->lost_last : n->last,
+            .forgot = n->forgot,
             .idle = !n->writes.first,
             .change = n->writes.change,
             .voters = n->voters,

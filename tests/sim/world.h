@@ -144,6 +144,7 @@ struct sim_node {
     struct sim_entry log[SIM_LOG + 1];
     uint64_t first, last; /* before `first`: trimmed; known from outside only */
     struct sim_state *seeded;
+    uint64_t forgot;                        /* its log ended here before it was emptied */
     bool lost;                              /* it has none until it is seeded ... */
     uint64_t lost_last, lost_ms;            /* ... and its log ended here */
     const struct sim_state *durable, *seen; /* newest checkpoint; the one that is read */
