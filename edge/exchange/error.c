@@ -46,19 +46,15 @@ static void keep(char out[PROTO_NAME_MAX + 1], struct proto_str *s)
     *s = (struct proto_str){out, n};
 }
 
-/* "Team 'research' monthly budget of $15.00" */
-static void name_budget(struct proto_text *t, const struct edge_error *e)
+/* "Team 'research' monthly budget of $15.00"; begins: it is the first word of its sentence. */
+static void name_budget(struct proto_text *t, const struct edge_error *e, bool begins)
 {
     const struct proto_refused *r = &e->budget;
-    const char *scope = proto_scope_name(r->scope);
-    char first[2] = {(char)(scope[0] >= 'a' && scope[0] <= 'z' ? scope[0] - 'a' + 'A' : scope[0]),
-                     '\0'};
-    if (r->scope == PROTO_SCOPE_org) {
-        proto_text_put(t, "Organisation");
-    } else {
-        proto_text_put(t, first);
-        proto_text_put(t, scope + 1);
-    }
+    const char *scope = r->scope == PROTO_SCOPE_org ? "organisation" : proto_scope_name(r->scope);
+    bool small = scope[0] >= 'a' && scope[0] <= 'z';
+    char first[2] = {(char)(begins && small ? scope[0] - 'a' + 'A' : scope[0]), '\0'};
+    proto_text_put(t, first);
+    proto_text_put(t, scope + 1);
     const char *name = r->instance.n > 0 ? e->instance : e->label;
     if (*name != '\0') {
         proto_text_put(t, " '");
@@ -88,10 +84,10 @@ static void refuse_budget(struct edge_error *e, unsigned code, const struct prot
         proto_text_put(&t, "The request can cost up to $");
         proto_text_money(&t, r->needed);
         proto_text_put(&t, ", more than the ");
-        name_budget(&t, e);
+        name_budget(&t, e, false);
         proto_text_put(&t, " allows at all.");
     } else if (code == PROTO_BUDGET_IN_FLIGHT) {
-        name_budget(&t, e);
+        name_budget(&t, e, true);
         proto_text_put(&t, " is taken up by open holds: spent $");
         proto_text_money(&t, r->spent);
         proto_text_put(&t, ", held $");
@@ -102,7 +98,7 @@ static void refuse_budget(struct edge_error *e, unsigned code, const struct prot
         e->retry_after_s = 1;
         e->no_retry = false;
     } else {
-        name_budget(&t, e);
+        name_budget(&t, e, true);
         proto_text_put(&t, " exceeded.");
     }
     if (r->status == 402 || r->status == 429)

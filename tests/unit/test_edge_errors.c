@@ -91,7 +91,7 @@ static void F52_refusals_say_what_to_do(void **state)
     r = refused(PROTO_REQUEST_EXCEEDS_BUDGET, PROTO_SCOPE_key, PROTO_WINDOW_daily);
     edge_error_of_result(&e, &r, 1);
     assert_true(e.no_retry);
-    assert_string_equal(e.message, "The request can cost up to $0.00002, more than the Key 7 "
+    assert_string_equal(e.message, "The request can cost up to $0.00002, more than the key 7 "
                                    "daily budget of $15.00 allows at all.");
     struct proto_result credit = {.code = PROTO_INSUFFICIENT_CREDIT, .shape = PROTO_SHAPE_short_of};
     credit.body.short_of.needed = 1500000000;

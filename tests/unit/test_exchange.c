@@ -129,7 +129,7 @@ static void F12_F17_budget_refusal_is_readable(void **state)
     struct reply r = rig_chat(&rig, "{\"model\":\"tiny\"," HELLO ",\"max_tokens\":1}");
     assert_int_equal(r.status, 402);
     assert_true(reply_has(&r, "\"type\":\"request_exceeds_budget\""));
-    assert_true(reply_has(&r, "Key 'ci' daily budget of $0.000005"));
+    assert_true(reply_has(&r, "key 'ci' daily budget of $0.000005"));
     assert_true(reply_has(&r, "\"scope\":\"key\""));
     assert_true(reply_has(&r, "\"period\":\"daily\""));
     assert_true(reply_has(&r, "\"limit_nanos\":5000"));
