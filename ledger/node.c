@@ -117,9 +117,30 @@ enum node_exit node_create(const struct node_config *config, bool join)
     return NODE_EXIT_OK;
 }
 
-static int refuse_data(struct node_host *h, const char *cause)
+/* What can be otherwise in a while (a name, an address, descriptors, room on the disk) is worth
+ * another start; what the configuration says, or the directory holds, is not. */
+static enum node_exit exit_of(int rv, enum node_exit for_good)
 {
-    return node_fail(&h->node, NODE_EXIT_DATA, h->node.config->data, cause);
+    switch (rv) {
+    case -EADDRINUSE:
+    case -EADDRNOTAVAIL:
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -ENOBUFS:
+    case -EAGAIN:
+    case -ENOSPC:
+    case -EDQUOT:
+    case -EIO:
+        return NODE_EXIT_FATAL;
+    default:
+        return for_good;
+    }
+}
+
+static int refuse_data(struct node_host *h, int rv, const char *cause)
+{
+    return node_fail(&h->node, exit_of(rv, NODE_EXIT_DATA), h->node.config->data, cause);
 }
 
 /* Not before an operator has acted: the state would be served, wrong as it is. */
@@ -144,11 +165,11 @@ static int open_dir(struct node_host *h, struct log_recovered *recovered)
     h->dir_config = (struct data_dir_config){.log = {.segment_bytes = config->segment_bytes}};
     int rv = data_dir_open(&h->dir, config->data, &id, &h->dir_config, &why);
     if (rv != 0)
-        return refuse_data(h, why.text);
+        return refuse_data(h, rv, why.text);
     rv = data_dir_recover(&h->dir, &h->dir_config, recovered, &why);
     if (rv != 0)
         data_dir_close(&h->dir);
-    return rv == 0 ? 0 : refuse_data(h, why.text);
+    return rv == 0 ? 0 : refuse_data(h, rv, why.text);
 }
 
 static int open_state(struct node_host *h, struct state_meta *meta)
@@ -290,23 +311,6 @@ static int open_seeds(struct node_host *h)
     return 0;
 }
 
-/* What can be otherwise in a while (a name, an address, descriptors) is worth another start; what
- * the configuration says is not. */
-static enum node_exit exit_of(int rv)
-{
-    switch (rv) {
-    case -EADDRINUSE:
-    case -EADDRNOTAVAIL:
-    case -EMFILE:
-    case -ENFILE:
-    case -ENOMEM:
-    case -ENOBUFS:
-        return NODE_EXIT_FATAL;
-    default:
-        return NODE_EXIT_USAGE;
-    }
-}
-
 static int open_peers(struct node_host *h)
 {
     char error[256];
@@ -325,7 +329,7 @@ static int open_peers(struct node_host *h)
     }
     int rv = peers_open(&h->peers, h->net, &config, error);
     if (rv != 0)
-        return node_fail(&h->node, exit_of(rv), "peers", error);
+        return node_fail(&h->node, exit_of(rv, NODE_EXIT_USAGE), "peers", error);
     return 0;
 }
 
@@ -366,7 +370,7 @@ static int open_port(struct node_host *h)
         .on_request = on_request};
     int rv = serve_port_open(&h->port, h->net, &config, error);
     if (rv != 0)
-        return node_fail(&h->node, exit_of(rv), "client port", error);
+        return node_fail(&h->node, exit_of(rv, NODE_EXIT_USAGE), "client port", error);
     return 0;
 }
 
@@ -375,7 +379,7 @@ static int open_metrics(struct node_host *h)
     char error[256];
     int rv = node_metrics_open(&h->metrics, h->node.config, h->dir.log, error);
     if (rv != 0)
-        return node_fail(&h->node, exit_of(rv), "metrics", error);
+        return node_fail(&h->node, exit_of(rv, NODE_EXIT_USAGE), "metrics", error);
     return 0;
 }
 

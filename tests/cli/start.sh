@@ -114,6 +114,11 @@ end_node() {
     node_pid=''
 }
 hard=$(ulimit -Hn)
+# What may be otherwise in a while is no reason for systemd to leave a node alone (that is 3).
+"$ledger" init --config "$place/one/node-1.conf" >/dev/null 2>&1 || fail 'init'
+for few in 16 18; do
+    expect 1 'Too many open files' bash -c "ulimit -n $few && exec \"\$0\" \"\$@\"" "$ledger" --config "$place/one/node-1.conf"
+done
 run_node -S -n 200
 files=$(sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$node_pid/limits")
 [ "$hard" != unlimited ] && [ "$hard" -lt 65536 ] || hard=65536
