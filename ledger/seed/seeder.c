@@ -196,8 +196,9 @@ static int finish(struct seeding *s, int lock, struct store_why *why)
                                                                           : s->meta.applied_term,
                                    .voted_for = s->config->id.node,
                                    .incarnation = s->config->incarnation};
-    int rv = data_dir_end(s->config->data, lock, &s->config->id, &vote, 0, why);
-    remove_part(s, "seed");
+    int rv = data_dir_end_or_keep(s->config->data, lock, &s->config->id, &vote, why);
+    if (rv == 0)
+        remove_part(s, "seed");
     return rv;
 }
 

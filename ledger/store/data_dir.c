@@ -120,18 +120,31 @@ static int make_vote(const char *dir, const struct node_identity *id, const stru
     return rv;
 }
 
+/* The vote comes last: a directory without it is one whose creation was interrupted. */
+static int make_node(const char *dir, const struct node_identity *id, const struct node_vote *vote,
+                     struct store_why *why)
+{
+    int rv = env_sync_dir(dir, why);
+    if (rv == 0)
+        rv = make_vote(dir, id, vote, why);
+    return rv == 0 ? env_sync_dir(dir, why) : rv;
+}
+
 int data_dir_end(const char *dir, int lock_fd, const struct node_identity *id,
                  const struct node_vote *vote, int rv, struct store_why *why)
 {
     if (rv == 0)
-        rv = env_sync_dir(dir, why);
-    /* Last: a directory without its vote is one whose creation was interrupted. */
-    if (rv == 0)
-        rv = make_vote(dir, id, vote, why);
-    if (rv == 0)
-        rv = env_sync_dir(dir, why);
+        rv = make_node(dir, id, vote, why);
     if (rv)
         remove_begun(dir);
+    (void)close(lock_fd);
+    return rv;
+}
+
+int data_dir_end_or_keep(const char *dir, int lock_fd, const struct node_identity *id,
+                         const struct node_vote *vote, struct store_why *why)
+{
+    int rv = make_node(dir, id, vote, why);
     (void)close(lock_fd);
     return rv;
 }

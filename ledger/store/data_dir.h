@@ -41,6 +41,11 @@ __attribute__((warn_unused_result)) int data_dir_end(const char *dir, int lock_f
                                                      const struct node_identity *id,
                                                      const struct node_vote *vote, int rv,
                                                      struct store_why *why);
+/* As end with rv 0, for those who can go on later: where it could not end, all stays. */
+__attribute__((warn_unused_result)) int data_dir_end_or_keep(const char *dir, int lock_fd,
+                                                             const struct node_identity *id,
+                                                             const struct node_vote *vote,
+                                                             struct store_why *why);
 /* Takes up what was begun and not ended; -EEXIST: it is a node's directory already. */
 __attribute__((warn_unused_result)) int data_dir_resume(const char *dir, int *lock_fd,
                                                         struct store_why *why);

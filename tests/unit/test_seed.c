@@ -261,6 +261,37 @@ static void F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew(void *
     stop();
 }
 
+static const char *no_room_for; /* the end of a path; NULL: there is room */
+int __wrap_mkdir(const char *path, mode_t mode);
+int __real_mkdir(const char *path, mode_t mode);
+int __wrap_mkdir(const char *path, mode_t mode)
+{
+    size_t n = strlen(path), end = no_room_for ? strlen(no_room_for) : 0;
+    if (no_room_for && n > end && strcmp(path + n - end, no_room_for) == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return __real_mkdir(path, mode);
+}
+
+static void F43_a_seeding_that_could_not_end_goes_on_where_it_was(void **state)
+{
+    struct seed_facts f;
+    char data[PATH_MAX];
+    (void)state;
+    path_of("unended", data);
+    start("behind", "ahead");
+    const struct seed_config config = taker(data);
+    no_room_for = "/vote.new";
+    assert_int_equal(seed_node(&config, &f, &why), -ENOSPC);
+    no_room_for = NULL;
+    assert_int_equal(seed_node(&config, &f, &why), 0);
+    assert_true(f.resumed);
+    assert_int_equal(net.opened, 1);
+    assert_seeded(data, &f);
+    stop();
+}
+
 /* A copy that fills the disk ends the node that makes it, and the next one is asked. */
 static void F43_a_copy_leaves_the_giver_room_on_its_disk(void **state)
 {
@@ -287,19 +318,6 @@ static void F43_a_copy_leaves_the_giver_room_on_its_disk(void **state)
     stop();
 }
 
-static bool no_room_for_seed;
-int __wrap_mkdir(const char *path, mode_t mode);
-int __real_mkdir(const char *path, mode_t mode);
-int __wrap_mkdir(const char *path, mode_t mode)
-{
-    size_t n = strlen(path);
-    if (no_room_for_seed && n > 5 && strcmp(path + n - 5, "/seed") == 0) {
-        errno = ENOSPC;
-        return -1;
-    }
-    return __real_mkdir(path, mode);
-}
-
 static void F43_a_seeding_that_could_not_begin_may_be_run_again(void **state)
 {
     struct seed_facts f;
@@ -308,9 +326,9 @@ static void F43_a_seeding_that_could_not_begin_may_be_run_again(void **state)
     path_of("again", data);
     start("behind", "ahead");
     const struct seed_config config = taker(data);
-    no_room_for_seed = true;
+    no_room_for = "/seed";
     assert_int_equal(seed_node(&config, &f, &why), -ENOSPC);
-    no_room_for_seed = false;
+    no_room_for = NULL;
     assert_int_equal(seed_node(&config, &f, &why), 0);
     assert_seeded(data, &f);
     stop();
@@ -448,6 +466,7 @@ int main(void)
         cmocka_unit_test(F43_an_interrupted_seeding_goes_on_where_it_was),
         cmocka_unit_test(F43_a_copy_that_is_gone_or_damaged_on_its_way_is_fetched_anew),
         cmocka_unit_test(F43_a_seeding_that_could_not_begin_may_be_run_again),
+        cmocka_unit_test(F43_a_seeding_that_could_not_end_goes_on_where_it_was),
         cmocka_unit_test(F43_a_copy_leaves_the_giver_room_on_its_disk),
         cmocka_unit_test(F43_a_witness_that_differs_stops_the_seeding),
         cmocka_unit_test(F43_one_record_that_differs_is_found),
