@@ -24,8 +24,8 @@ static const struct pump_member *find(const struct pump_member *m, unsigned n, u
     return NULL;
 }
 
-/* The first voter, but for `but`, that is not heard or lacks the configuration in force (it would
- * not know of its own vote); 0: all are well. */
+/* The first voter, but for `but`, that is not heard, lacks the configuration in force (it would not
+ * know of its own vote) or what comes before our log (it cannot follow); 0: all are well. */
 static uint64_t unwell(const struct node *n, uint64_t but)
 {
     struct pump_peer peers[PUMP_SERVERS_MAX];
@@ -33,7 +33,8 @@ static uint64_t unwell(const struct node *n, uint64_t but)
     for (unsigned i = 0; i < k; i++)
         if (peers[i].voter && peers[i].id != but &&
             (peers[i].heard_ms == 0 || n->now.mono_ms - peers[i].heard_ms > NODE_SILENT_MS ||
-             peers[i].match < pump_last_change(n->pump)))
+             peers[i].match < pump_last_change(n->pump) ||
+             peers[i].match + 1 < pump_first(n->pump)))
             return peers[i].id;
     return 0;
 }

@@ -31,8 +31,9 @@ struct one {
     uint64_t last_peer; /* that answers */
     int64_t ahead_us;   /* the peers' clocks, of ours */
     unsigned checkpoints;
-    bool changing;    /* its last status says that a change is under way ... */
-    unsigned members; /* ... and shows so many */
+    uint64_t checkpoint; /* being written */
+    bool changing;       /* its last status says that a change is under way ... */
+    unsigned members;    /* ... and shows so many */
 };
 static struct one one;
 
@@ -102,8 +103,9 @@ static void redial(void *ctx, uint64_t peer)
 static int write_checkpoint(void *ctx, const struct state_changes *changes,
                             const struct state_meta *meta)
 {
-    (void)ctx, (void)changes, (void)meta;
+    (void)ctx, (void)changes;
     one.checkpoints++;
+    one.checkpoint = meta->applied_index;
     return 0;
 }
 
@@ -391,12 +393,57 @@ static void F43_a_node_is_gone_once_that_is_committed(void **state)
     close_node();
 }
 
+/* An entry that says nothing; node 2 stores it, and it is in the next checkpoint. */
+static void add_entry(void)
+{
+    uint8_t bytes[128];
+    uint64_t index, term;
+    struct proto_writer w = proto_writer_over(bytes, sizeof bytes);
+    const struct proto_batch_header h = {
+        .format = PROTO_LOG_FORMAT, .machine = PROTO_MACHINE_VERSION, .stamp_us = one.now.wall_us};
+    proto_batch_begin(&w, &h, 0);
+    assert_int_equal(pump_submit(one.node.pump, one.now, bytes, w.n, &index, &term), 0);
+    (void)turns_in(NODE_LAG_MS / 2, NULL);
+    if (one.checkpoint < index) {
+        node_on_checkpoint(&one.node, one.now, one.checkpoint);
+        node_start_checkpoint(&one.node);
+    }
+    assert_true(one.checkpoint >= index);
+    node_on_checkpoint(&one.node, one.now, one.checkpoint);
+    node_on_wanted(&one.node, one.now, UINT64_MAX);
+}
+
+/* It answers, and cannot follow: with it for half of two, nothing would be committed any more. */
+static void F43_who_is_behind_the_trimmed_log_is_not_well(void **state)
+{
+    (void)state;
+    struct proto_command c = {.head.kind = PROTO_CMD_cluster_remove};
+    open_node(PEER + 1);
+    one.node.trail = 1;
+    lead();
+    one.now.wall_us += 10 * MINUTE;
+    (void)turns_in(1000, NULL);
+    c.body.cluster_remove.node = PEER;
+    assert_int_equal(node_admit_change(&one.node, &c), PROTO_OK);
+    uint64_t known = pump_last_index(one.node.pump);
+    one.last_peer = PEER;
+    for (unsigned i = 0; i < 5; i++)
+        add_entry();
+    assert_true(pump_first(one.node.pump) > known + 1);
+    hear(PEER + 1, &note, MESSAGE_NOTE, NULL);
+    assert_int_equal(node_admit_change(&one.node, &c), PROTO_CLUSTER_NOT_READY);
+    c.body.cluster_remove.node = PEER + 1;
+    assert_int_equal(node_admit_change(&one.node, &c), PROTO_OK);
+    close_node();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(F50_a_node_in_dispute_waits),
         cmocka_unit_test(F50_a_leader_in_dispute_waits_with_holds_that_are_due),
         cmocka_unit_test(F43_a_node_is_gone_once_that_is_committed),
+        cmocka_unit_test(F43_who_is_behind_the_trimmed_log_is_not_well),
         cmocka_unit_test(F7_a_leader_whose_clock_is_out_waits_with_holds_that_are_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
