@@ -13,10 +13,10 @@ static const struct ctl_noun certs = {
     "certs", "certificate authorities and certificates: init, issue, show", NULL};
 
 static const struct ctl_noun *const nouns[] = {
-    &ctl_noun_init,   &certs,           &ctl_noun_status,     &ctl_noun_org,   &ctl_noun_team,
-    &ctl_noun_key,    &ctl_noun_budget, &ctl_noun_deposit,    &ctl_noun_grant, &ctl_noun_refund,
-    &ctl_noun_adjust, &ctl_noun_price,  &ctl_noun_chargeback, &ctl_noun_audit, &ctl_noun_whoami,
-    &ctl_noun_uuid,   &ctl_noun_cluster};
+    &ctl_noun_init,   &certs,           &ctl_noun_status,     &ctl_noun_cluster, &ctl_noun_org,
+    &ctl_noun_team,   &ctl_noun_key,    &ctl_noun_budget,     &ctl_noun_price,   &ctl_noun_deposit,
+    &ctl_noun_grant,  &ctl_noun_refund, &ctl_noun_chargeback, &ctl_noun_adjust,  &ctl_noun_audit,
+    &ctl_noun_whoami, &ctl_noun_uuid};
 enum { NOUNS = sizeof nouns / sizeof *nouns };
 
 static bool is_help(const char *word)
