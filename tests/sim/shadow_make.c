@@ -465,7 +465,10 @@ static void to_a_boundary(void)
                             h->lines ? h->line[0]->end_us : 0,
                             h->lines ? h->line[h->lines - 1]->end_us : 0,
                             w.shadow.grace_until_us};
-    int64_t t = ends[rnd(8)] - 1 + (int64_t)rnd(3);
+    const int64_t end = ends[rnd(8)], step = (int64_t)rnd(3) - 1;
+    if (end == INT64_MAX) /* never */
+        return;
+    int64_t t = end + step;
     if (t > w.clock_us && t < w.clock_us + 9 * DAY && (t < w.clock_us + HOUR || one_in(6)))
         w.clock_us = t;
 }
