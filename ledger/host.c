@@ -83,8 +83,10 @@ static void on_role(void *ctx, enum pump_role role, uint64_t term, uint64_t lead
     struct node *n = ctx;
     if (n->role == PUMP_LEADER && (role != PUMP_LEADER || term != n->term))
         n->role_changed = true; /* requests are told after the pump has returned */
-    if (role == PUMP_LEADER && (n->role != PUMP_LEADER || term != n->term))
+    if (role == PUMP_LEADER && (n->role != PUMP_LEADER || term != n->term)) {
         n->leader_ms = n->now.mono_ms;
+        n->room_ms = n->leader_ms + ROOM_HEARD_MS;
+    }
     if (role != n->role || term != n->term || leader != n->leader)
         base_log(BASE_LOG_INFO, "role", BASE_S("role", names[role]), BASE_I("term", term),
                  BASE_I("leader", leader), NULL);

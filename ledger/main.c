@@ -113,7 +113,6 @@ static void mask_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
 }
 
 /* A folder that is there and can be written, or that can be made: the node makes the last part of
@@ -192,6 +191,7 @@ static enum node_exit run(const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {0};
+    (void)signal(SIGPIPE, SIG_IGN); /* connections that end are errors of the calls that use them */
     if (argc > 1 && command_known(argv[1]))
         return (int)command_run(argc, argv);
     if (!parse(argc, argv, &o))

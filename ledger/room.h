@@ -14,6 +14,7 @@
 enum {
     ROOM_EVERY_MS = 1000,    /* the disk is asked this often */
     ROOM_FRESH_MS = 5000,    /* a peer heard longer ago is not known to have room */
+    ROOM_HEARD_MS = 500,     /* a new leader decides once those that are there have been heard */
     ROOM_HANDOVER_MS = 5000, /* between two attempts to hand over */
     ROOM_RETRY_MS = 5000,    /* told to callers */
 };

