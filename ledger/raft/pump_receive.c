@@ -162,14 +162,15 @@ static void drop_old_rejection(const struct pump *p, const struct peer *peer,
 
 _Static_assert((int)GUARD_LENT_MAX > (int)PUMP_SERVERS_MAX, "a full configuration, and ourselves");
 
-/* The leader that a joining server knows and has not heard for an election timeout; 0: none. The
- * engine runs no election timer for it, so it would hold on to a dead one and deny its vote. */
+/* The leader that a joining server knows and that has not led for an election timeout; 0: none. The
+ * engine runs no election timer for it, so it would hold on to a dead one and deny its vote. (What
+ * else it says, that it wants votes for instance, is no leading.) */
 static uint64_t silent_leader(struct pump *p)
 {
     const struct raft *r = &p->raft;
     uint64_t id = r->state == RAFT_FOLLOWER ? r->follower_state.current_leader.id : 0;
     const struct peer *l = id != 0 ? pump_peer_of(p, id) : NULL;
-    bool silent = l && p->now.mono_ms - l->heard_ms >= p->config.election_timeout_ms;
+    bool silent = l && p->now.mono_ms - l->led_ms >= p->config.election_timeout_ms;
     return silent ? id : 0;
 }
 
@@ -229,8 +230,10 @@ static int take(struct pump *p, const void *bytes, size_t n)
     if (p->restarting || (unsigned)m->raft.type == MESSAGE_NOTE)
         return 0;
     m->raft.server_address = address_of(p, h->from);
-    if (m->raft.type == RAFT_APPEND_ENTRIES)
+    if (m->raft.type == RAFT_APPEND_ENTRIES) {
+        peer->led_ms = p->now.mono_ms;
         return take_append(p, m);
+    }
     if (m->raft.type == RAFT_INSTALL_SNAPSHOT) { /* nobody sends it: seeding is the way */
         pump_seed_needed(p, p->config.id);
         return 0;

@@ -26,6 +26,7 @@ struct peer {
     uint64_t sequence_out;
     uint64_t incarnation_in, sequence_in;
     uint64_t heard_ms;
+    uint64_t led_ms; /* its last entries or heartbeat */
     uint64_t denies_ms; /* since when it turns down what it had acknowledged; 0: it does not */
     int64_t clock_us, clock_here_us;
     uint32_t level, flags;        /* of its last notice */

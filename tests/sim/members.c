@@ -120,6 +120,15 @@ static bool settled(const struct sim_node *n)
     return sim_mutation == SIM_hasty_operator || !pump_changing(n->node->pump);
 }
 
+/* Who stands in the file that a seeding is given: whom the operator means to have there and, where
+ * a leader can be asked, who is. */
+bool members_counted(const struct sim_world *w, int id)
+{
+    const struct sim_node *l = w->members.on ? leader(w) : NULL;
+    unsigned voters;
+    return members_listed(w, id) && (!l || !settled(l) || (members_of(l, &voters) & bit(id)) != 0);
+}
+
 /* ---- what is asked for: by the operator's caller ---- */
 
 unsigned members_wish(struct sim_world *w, int *node)

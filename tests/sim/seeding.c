@@ -336,7 +336,7 @@ void seeding_run(struct sim_node *n)
                                  .link = {.ctx = &v, .ask = ask, .pause = pause_a_while},
                                  .watch = &watch};
     for (int i = 1; i <= w->n; i++)
-        if (i != n->id && members_listed(w, i))
+        if (i != n->id && members_counted(w, i))
             config.others[config.n_others++] = (uint64_t)i;
     w->seeding = true;
     int rv = seed_node(&config, &facts, &why);

@@ -417,6 +417,7 @@ void members_started(struct sim_node *n);
 void members_act(struct sim_world *w);
 int members_any(struct sim_world *w); /* a node of the operator's cluster.conf */
 bool members_listed(const struct sim_world *w, int id);
+bool members_counted(const struct sim_world *w, int id);
 unsigned members_of(const struct sim_node *n, unsigned *voters); /* n is up; bits by id */
 /* The command that the operator wants now, about *node; 0: none. Its answer. */
 unsigned members_wish(struct sim_world *w, int *node);

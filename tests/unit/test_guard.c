@@ -255,6 +255,41 @@ static void F43_guard_9_who_does_not_know_of_its_vote_grants_it(void **state)
     hosts_stop(3);
 }
 
+/* And it is the leader it knows that asks, which does not lead any more. holdfast-sim, seed 5071413
+ * of its version. */
+static void F43_guard_9_who_led_before_gets_the_vote_too(void **state)
+{
+    (void)state;
+    uint64_t index;
+    hosts_start(3, 0);
+    host_elect(1, 3);
+    host_submit(&hosts[1], "abc", 3);
+    host_beat(&hosts[1]);
+    assert_int_equal(host_change(&hosts[1], true, &index), 0);
+    host_beat(&hosts[1]);
+    hosts[1].cut_off = 3;
+    assert_int_equal(host_change(&hosts[1], false, &index), 0);
+    host_beat(&hosts[1]);
+    assert_true(host_third_joins(&hosts[3]));
+    assert_int_equal(pump_leader(hosts[3].pump), 1);
+    hosts[2].cut_off = hosts[3].cut_off = 1;
+    for (int i = 0; i < 20 && pump_role(hosts[1].pump) == PUMP_LEADER; i++) {
+        hosts_now.mono_ms += 1000;
+        assert_int_equal(pump_tick(hosts[1].pump, hosts_now), 0);
+        hosts_settle(3);
+    }
+    assert_int_not_equal(pump_role(hosts[1].pump), PUMP_LEADER);
+    hosts[1].cut_off = 2; /* the second one is gone */
+    hosts[3].cut_off = 0;
+    for (int i = 0; i < 20 && pump_role(hosts[1].pump) != PUMP_LEADER; i++) {
+        hosts_now.mono_ms += 1000;
+        assert_int_equal(pump_tick(hosts[1].pump, hosts_now), 0);
+        hosts_settle(3);
+    }
+    assert_int_equal(pump_role(hosts[1].pump), PUMP_LEADER);
+    hosts_stop(3);
+}
+
 /* The same of one that does not even know that it has been added. */
 static void F43_guard_9_who_does_not_know_that_it_was_added_grants_its_vote(void **state)
 {
@@ -289,6 +324,7 @@ int main(void)
         cmocka_unit_test(F43_guard_7b_the_trail_is_probed_at_its_first_entry),
         cmocka_unit_test(F43_guard_7b_whose_log_reaches_into_the_trail_needs_no_copy),
         cmocka_unit_test(F43_guard_9_who_does_not_know_of_its_vote_grants_it),
+        cmocka_unit_test(F43_guard_9_who_led_before_gets_the_vote_too),
         cmocka_unit_test(F43_guard_9_who_does_not_know_that_it_was_added_grants_its_vote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
