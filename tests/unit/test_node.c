@@ -437,9 +437,26 @@ static void F43_who_is_behind_the_trimmed_log_is_not_well(void **state)
     close_node();
 }
 
+/* However soon its look at the disk was due: silent peers would count as full. */
+static void F43_a_new_leader_hears_the_others_before_it_refuses(void **state)
+{
+    (void)state;
+    open_node(PEER + 1);
+    for (unsigned i = 0; i < 100 && one.node.role != PUMP_LEADER; i++) {
+        answer(NULL);
+        one.node.room_ms = one.now.mono_ms + 1;
+        turn();
+        pass(node_wait_ms(&one.node));
+    }
+    assert_int_equal(one.node.role, PUMP_LEADER);
+    assert_int_equal(one.node.room_ms, one.node.leader_ms + ROOM_HEARD_MS);
+    close_node();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(F43_a_new_leader_hears_the_others_before_it_refuses),
         cmocka_unit_test(F50_a_node_in_dispute_waits),
         cmocka_unit_test(F50_a_leader_in_dispute_waits_with_holds_that_are_due),
         cmocka_unit_test(F43_a_node_is_gone_once_that_is_committed),
