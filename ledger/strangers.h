@@ -3,7 +3,8 @@
  * credential that is not known, or name an organisation that is not there). Each one in the log
  * costs room on every disk, and anybody who reaches an edge can send them. So a few are decided
  * like all commands; where they come in a crowd, the leader answers the same from what it has
- * applied, until they stay away. Pure; the loop thread's.
+ * applied, until they stay away. (A leader that was deposed and does not know yet may so refuse a
+ * credential that is newer than its state; nothing is recorded of it.) Pure; the loop thread's.
  */
 #ifndef HOLDFAST_LEDGER_STRANGERS_H
 #define HOLDFAST_LEDGER_STRANGERS_H

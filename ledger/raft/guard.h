@@ -75,9 +75,9 @@ bool guard_old_rejection(struct raft_message *message, uint64_t match);
  * the part we have left out. An older leader's message is turned down by the engine before it
  * looks. False: the message contradicts what is applied. */
 struct guard_here {
-    uint64_t term; /* our current one */
-    uint64_t first,
-        marker; /* what the engine's trail begins with; the entry its marker stands at */
+    uint64_t term;   /* our current one */
+    uint64_t first;  /* what the engine's trail begins with */
+    uint64_t marker; /* the entry that its marker stands at */
     uint64_t applied, applied_term;
 };
 bool guard_begin_at_applied(struct raft_append_entries *a, struct log_entry **entries,
